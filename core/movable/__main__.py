@@ -1,0 +1,5 @@
+"""`python -m movable`: the command line."""
+
+from movable.cli import main
+
+main()

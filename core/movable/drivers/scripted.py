@@ -1,0 +1,95 @@
+"""The recordings' driver: it does what a script says, page by page.
+
+A page may refuse isolation for ever, answer -EAGAIN a number of times and then move (the count
+starts anew after a move, and survives a putback), or fail with -EBUSY for ever. Pages are told
+apart by a number in `private` that goes along when they move. The kernel module that made the
+recordings plays the same part; here it is a driver like any other.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+
+from movable import (
+    AddressSpace,
+    IsolateMode,
+    Memory,
+    MigrateMode,
+    MigrateResult,
+    Page,
+    hookimpl,
+)
+
+ISOLATE, MIGRATE, PUTBACK = 1, 2, 3
+"""`op` of a logged call."""
+SUCCESS, AGAIN, BUSY = MigrateResult.SUCCESS, MigrateResult.AGAIN, MigrateResult.BUSY
+
+
+@dataclass
+class Script:
+    """What each page does, by its number; a page without a row always moves at once."""
+
+    refuse: list[int] = field(default_factory=list)
+    again: list[int] = field(default_factory=list)
+    fail: list[int] = field(default_factory=list)
+
+
+class Scripted:
+    """Answers by script, and logs each call as (op, number, pfn, new pfn, mode, answer)."""
+
+    def __init__(self, memory: Memory, config: Script | None = None) -> None:
+        self.memory, self.script = memory, config or Script()
+        self.tries = [0] * len(self.script.again)
+        self.log = array("q")
+        self.mapping = AddressSpace(self, memory)
+
+    def __repr__(self) -> str:
+        return f"<Scripted [{len(self.tries)} rows, {len(self.log) // 6} calls]>"
+
+    @property
+    def calls(self) -> int:
+        """How often the VM has asked."""
+        return len(self.log) // 6
+
+    @hookimpl
+    def isolate_page(self, page: Page, mode: IsolateMode) -> bool:
+        number = page.private
+        refuse = self.script.refuse
+        taken = not (number < len(refuse) and refuse[number])
+        self.log.extend((ISOLATE, number, page.pfn, 0, mode, taken))
+        return taken
+
+    @hookimpl
+    def migratepage(
+        self, mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode
+    ) -> int:
+        number = page.private
+        answer = self._answer(number)
+        if answer is SUCCESS:
+            newpage.copy_from(page)
+            newpage.get()
+            newpage.private = number
+            if page.mapcount:  # a page type: recorded pages of real drivers have one
+                newpage.mapcount, page.mapcount = page.mapcount, 0
+            newpage.set_movable(mapping)
+            page.private = 0
+            page.clear_movable()
+            page.put()
+        self.log.extend((MIGRATE, number, page.pfn, newpage.pfn, mode, answer))
+        return answer
+
+    @hookimpl
+    def putback_page(self, page: Page) -> None:
+        self.log.extend((PUTBACK, page.private, page.pfn, 0, 0, 0))
+
+    def _answer(self, number: int) -> int:
+        if number >= len(self.tries):
+            return SUCCESS
+        if self.script.fail[number]:
+            return BUSY
+        if self.tries[number] < self.script.again[number]:
+            self.tries[number] += 1
+            return AGAIN
+        self.tries[number] = 0
+        return SUCCESS

@@ -1,0 +1,58 @@
+"""Everything this package raises on purpose."""
+
+from __future__ import annotations
+
+
+class MovableError(Exception):
+    """Base of all errors below; never raised itself."""
+
+
+class BadInput(MovableError):
+    """A file, option or name that cannot be used: *place* says where, *remedy* what to do.
+
+    The command line prints it as one message and ends with exit code 2.
+    """
+
+    def __init__(self, place: str, problem: str, remedy: str = "") -> None:
+        self.place, self.problem, self.remedy = place, problem, remedy
+        super().__init__(f"{place}: {problem}" + (f"; {remedy}" if remedy else ""))
+
+
+class UnsupportedAction(BadInput):
+    """A recording asks for an action that this version cannot replay yet."""
+
+
+class DriverRefused(MovableError):
+    """A driver that cannot be attached: *driver* names it, the text says what to change."""
+
+    def __init__(self, driver: str, problem: str) -> None:
+        self.driver, self.problem = driver, problem
+        super().__init__(f"{driver}: {problem}")
+
+
+class ContractViolation(MovableError):
+    """A driver (or the VM) did what the contract forbids.
+
+    The kernel would have hit `VM_BUG_ON_PAGE` here, or have gone on with corrupt lists.
+    *rule* is an id that `movable explain` knows, *page* and *call* say where it happened.
+    """
+
+    def __init__(self, rule: str, page: str, call: str, detail: str) -> None:
+        self.rule, self.page, self.call, self.detail = rule, page, call, detail
+        super().__init__(f"{page}: {call}: {detail} [{rule}; see: movable explain {rule}]")
+
+
+class AuditFailed(MovableError):
+    """A recount of memory does not agree with itself: *owner* is whose pages are wrong."""
+
+    def __init__(self, owner: str, problem: str) -> None:
+        self.owner, self.problem = owner, problem
+        super().__init__(f"{owner}: {problem}")
+
+
+class OutOfMemory(MovableError):
+    """The page allocator has no block of the order asked for."""
+
+
+class Deadlock(MovableError):
+    """Every task that is left waits for a lock, so no schedule can go on."""

@@ -1,0 +1,45 @@
+"""Where results go: files appear complete and all together, or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from movable.errors import BadInput
+
+
+class Folder:
+    """The folder of `--out`, made when there is something to put into it."""
+
+    def __init__(self, path: Path) -> None:
+        """Check at once that *path* can be written, before anybody works for an hour.
+
+        :raises BadInput: it cannot.
+        """
+        self.path = path
+        there = next(one for one in (path, *path.absolute().parents) if one.exists())
+        if not there.is_dir():
+            raise _refused(path, f"{there} is not a folder")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise _refused(path, f"{there} cannot be written")
+
+    def write(self, files: Mapping[str, str]) -> list[Path]:
+        """Write *files*, name to text, and say where they are now."""
+        finals = [self.path / name for name in files]
+        parts = [final.with_name(f".{final.name}.{os.getpid()}") for final in finals]
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            for part, text in zip(parts, files.values(), strict=True):
+                part.write_text(text, "utf-8")
+            for part, final in zip(parts, finals, strict=True):
+                part.replace(final)
+        except OSError as error:
+            for part in parts:
+                part.unlink(missing_ok=True)
+            raise _refused(self.path, error.strerror or str(error)) from None
+        return finals
+
+
+def _refused(path: Path, problem: str) -> BadInput:
+    return BadInput(f"--out {path}", problem, "name a folder that can be written")

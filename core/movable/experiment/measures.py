@@ -1,0 +1,145 @@
+"""What an experiment can measure: one number per run, each with a name that a file may use.
+
+Plain names are listed in `MEASURES`. Beside them: `unusable_index.ORDER`, `vmstat.COUNTER` (the
+change over the run) and `OWNER.COLUMN` for every cell of the table of owners.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+from movable.errors import BadInput
+from movable.experiment.mistakes import hint
+from movable.snapshot import FREE, Snapshot
+
+Number = int | float
+
+CALLS = ("isolated", "refused", "migrated", "again", "failed", "putback")
+"""Columns of the table of owners that count what happened to pages."""
+PLACES = ("pages", "blocks", "in_the_way")
+"""Columns that say what an owner has at the end."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run left behind."""
+
+    start: Snapshot
+    """Before the first phase."""
+    before: Snapshot
+    """Before the VM did anything."""
+    after: Snapshot
+    """At the end."""
+    phases: list[dict[str, Any]]
+    """What each phase did and brought."""
+
+    @property
+    def vmstat(self) -> dict[str, int]:
+        """How much each counter grew over the run."""
+        return {name: n - self.start.vmstat[name] for name, n in self.after.vmstat.items()}
+
+    def owners(self) -> dict[str, dict[str, int]]:
+        """The table of owners: what each has at the end and what happened to its pages."""
+        names = [*self.after.shares, *self.before.shares, *self.after.calls]
+        return {name: self._owner(name) for name in dict.fromkeys(names)}
+
+    def _owner(self, name: str) -> dict[str, int]:
+        share = self.after.shares.get(name)
+        row = {column: getattr(share, column, 0) for column in PLACES}
+        first, last = self.start.calls.get(name, {}), self.after.calls.get(name, {})
+        for column in CALLS:
+            row[column] = last.get(column, 0) - first.get(column, 0)
+        return row
+
+
+def _all(column: str) -> Callable[[Outcome], Number]:
+    return lambda outcome: sum(row[column] for row in outcome.owners().values())
+
+
+class Measure(NamedTuple):
+    """A number and what it means."""
+
+    meaning: str
+    of: Callable[[Outcome], Number]
+
+
+MEASURES = {
+    "huge_pages": Measure("free pageblocks at the end", lambda o: o.after.huge_pages),
+    "huge_pages_before": Measure(
+        "free pageblocks before the VM did anything", lambda o: o.before.huge_pages
+    ),
+    "free_pages": Measure("free pages at the end", lambda o: o.after.free_pages),
+    "allocated": Measure(
+        "blocks that the allocate phases got",
+        lambda o: sum(p.get("allocated", 0) for p in o.phases),
+    ),
+    "pages_migrated": Measure("successful migrations, all owners", _all("migrated")),
+    "pages_refused": Measure("refused isolations, all owners", _all("refused")),
+    "migrate_again": Measure("answers -EAGAIN, all owners", _all("again")),
+    "migrate_failed": Measure("pages given up on, all owners", _all("failed")),
+}
+
+
+def measures(snapshot: Snapshot, drivers: Iterable[str]) -> dict[str, Measure]:
+    """Every measure that a memory like *snapshot*, with *drivers* in it, has."""
+    known = dict(MEASURES)
+    for order in range(len(next(iter(snapshot.unusable.values()), []))):
+        meaning = f"share of free memory that is of no use for order {order}"
+        known[f"unusable_index.{order}"] = Measure(meaning, partial(_unusable, order))
+    for counter in snapshot.vmstat:
+        meaning = f"growth of {counter} in /proc/vmstat"
+        known[f"vmstat.{counter}"] = Measure(meaning, partial(_counter, counter))
+    for owner in dict.fromkeys([*snapshot.names[FREE + 1 :], *drivers]):
+        for column in (*PLACES, *CALLS):
+            meaning = f"{column} of {owner}, as in the table of owners"
+            known[f"{owner}.{column}"] = Measure(meaning, partial(_cell, owner, column))
+    return known
+
+
+def check(names: Iterable[str], known: Iterable[str], place: str) -> None:
+    """Refuse the first of *names* that is no measure, and say which ones are near.
+
+    :raises BadInput: one of them is not known.
+    """
+    all_known = list(known)
+    for index, name in enumerate(names):
+        if name not in all_known:
+            where = f"measure[{index}]: there is no measure {name!r}"
+            raise BadInput(place, where, _hint(name, all_known))
+
+
+def unusable(snapshot: Snapshot, order: int) -> float:
+    """The unusable index of the whole memory: the zones', weighted by their free pages."""
+    free = {zone: _free(orders) for zone, orders in snapshot.buddyinfo.items()}
+    total = sum(free.values())
+    if not total:
+        return 1.0
+    parts = sum(free[zone] * index[order] for zone, index in snapshot.unusable.items())
+    return round(parts / total / 1000, 4)
+
+
+def _free(orders: list[int]) -> int:
+    return sum(count << order for order, count in enumerate(orders))
+
+
+def _unusable(order: int, outcome: Outcome) -> float:
+    return unusable(outcome.after, order)
+
+
+def _counter(name: str, outcome: Outcome) -> int:
+    return outcome.vmstat[name]
+
+
+def _cell(owner: str, column: str, outcome: Outcome) -> int:
+    return outcome.owners().get(owner, {}).get(column, 0)
+
+
+def _hint(name: str, known: list[str]) -> str:
+    """Like `hint`, but for a name with a dot only its own family is listed."""
+    family, dot, _ = name.partition(".")
+    same = [one for one in known if one.startswith(f"{family}.")] if dot else []
+    plain = [*MEASURES, "unusable_index.ORDER", "vmstat.COUNTER", "OWNER.COLUMN"]
+    return hint(name, same or plain)

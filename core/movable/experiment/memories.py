@@ -1,0 +1,99 @@
+"""The memory that an experiment starts from: recorded, or empty."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from movable.errors import BadInput
+from movable.experiment import model
+from movable.experiment.mistakes import hint
+
+if TYPE_CHECKING:
+    from movable.mm.memory import Memory
+
+
+PAGEBLOCK_ORDER = 9
+"""2 MiB, as on x86-64."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the memories of a variant come from: every run gets one of its own."""
+
+    place: str
+    machine: model.Machine
+    path: Path | None
+
+    @classmethod
+    def of(cls, place: str, machine: model.Machine) -> Origin:
+        """Find what *machine* starts from.
+
+        :raises BadInput: it names a recording that does not exist.
+        """
+        path = _recording(place, machine.recording) if machine.recording else None
+        return cls(place, machine, path)
+
+    def memory(self) -> Memory:
+        """A new memory.
+
+        :raises BadInput: the recording cannot be used, or the sizes make no machine.
+        """
+        memory = self._recorded(self.path) if self.path else self._blank()
+        if self.machine.compact_on_failure:
+            memory.on_alloc_failure = type(memory).compact_memory
+        return memory
+
+    def _recorded(self, path: Path) -> Memory:
+        from movable.recording.format import read
+        from movable.recording.load import load
+
+        try:
+            return load(read(path)).memory
+        except BadInput as error:
+            where = f"{self.place}: machine.recording: {error.place}"
+            raise BadInput(where, error.problem, error.remedy) from None
+
+    def _blank(self) -> Memory:
+        from movable.mm.memory import Memory
+        from movable.mm.profile import profile
+
+        machine = self.machine
+        zones = machine.zones or {}
+        try:
+            return Memory.blank(
+                machine.memory or sum(zones.values()),
+                *zones.items(),
+                pageblock_order=machine.pageblock_order or PAGEBLOCK_ORDER,
+                profile=profile(machine.profile),
+            )
+        except BadInput as error:
+            where = f"{self.place}: machine: {error.place}"
+            raise BadInput(where, error.problem, error.remedy) from None
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a recording."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def samples() -> list[str]:
+    """The recorded memories that come with movable."""
+    folder = resources.files("movable") / "samples"
+    return sorted(
+        file.name.removesuffix(".npz") for file in folder.iterdir() if file.name.endswith(".npz")
+    )
+
+
+def _recording(place: str, name: str) -> Path:
+    """A sample's file, or the file called *name*, seen from the experiment's own folder."""
+    if name in samples():
+        return Path(str(resources.files("movable") / "samples" / f"{name}.npz"))
+    path = Path(place).parent / name
+    if not path.is_file():
+        where = f"{place}: machine.recording"
+        raise BadInput(where, f"no sample and no file is called {name!r}", hint(name, samples()))
+    return path

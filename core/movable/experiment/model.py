@@ -1,0 +1,194 @@
+"""What an experiment file may say: every key, its type and its bounds.
+
+Tables are frozen and refuse keys they do not know; `mistakes.py` turns what pydantic says into one
+message. What only the drivers know (their Config, their operations' arguments) is passed on as it
+stands and checked by `bench.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
+
+from movable.experiment.units import Pages
+
+Kind = Literal["anon", "file", "kernel", "reclaimable"]
+Share = Annotated[float, Field(gt=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
+class Table(BaseModel):
+    """One table of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Machine(Table):
+    """Where it happens: a recorded memory, or an empty one of a given size."""
+
+    recording: str | None = None
+    """Name of a sample memory, or path of a recording."""
+    memory: Pages | None = None
+    """One zone of this size."""
+    zones: dict[Name, Pages] | None = None
+    """Several zones, lowest first."""
+    pageblock_order: int | None = Field(default=None, ge=1, le=10)
+    profile: str = "6.1"
+    """Which kernel's rules hold."""
+    compact_on_failure: bool = False
+    """Compact all memory when an allocation fails, then try it once more."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [key for key in ("recording", "memory", "zones") if getattr(self, key) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none"
+            raise ValueError(f"give exactly one of recording, memory and zones (found {found})")
+        if self.recording is not None and self.pageblock_order is not None:
+            raise ValueError("a recording has its own pageblock_order: leave it out")
+        return self
+
+
+class Driver(BaseModel):
+    """One driver instance: what kind it is; everything else is its own Config."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: str | None = None
+    """Name of the installed driver; the instance's own name when left out."""
+
+
+class Refusals(Table):
+    """Faults that the contract allows, injected at a rate."""
+
+    rate: float = Field(ge=0, le=1)
+    drivers: list[str] | None = None
+    """The instances that refuse; all of them when left out."""
+
+
+class Observers(Table):
+    """Who watches the calls to the drivers."""
+
+    contract: bool = True
+    refusals: Refusals | None = None
+
+
+class Fill(Table):
+    """Take memory for processes, files or the kernel."""
+
+    do: Literal["fill"]
+    kind: Kind = "anon"
+    mix: dict[Kind, Annotated[float, Field(gt=0)]] | None = None
+    """Several kinds, in random order, by weight; instead of *kind*."""
+    size: Pages | None = None
+    until_used: Share | None = None
+    """Go on until this share of the managed pages is in use."""
+
+    @model_validator(mode="after")
+    def _one_amount(self) -> Self:
+        if (self.size is None) == (self.until_used is None):
+            raise ValueError("give exactly one of size and until_used")
+        if self.mix is not None and "kind" in self.model_fields_set:
+            raise ValueError("give kind or mix, not both")
+        return self
+
+
+class Drop(Table):
+    """Give back a random share of what `fill` took."""
+
+    do: Literal["drop"]
+    share: Share
+    kind: Kind | None = None
+    """Only pages of this kind; all when left out."""
+
+
+class Compact(Table):
+    """Compact all zones, as writing to /proc/sys/vm/compact_memory does."""
+
+    do: Literal["compact"]
+    times: int = Field(default=1, ge=1)
+
+
+class Allocate(Table):
+    """Ask for blocks of one order and keep what comes."""
+
+    do: Literal["allocate"]
+    order: int = Field(ge=0)
+    count: int | None = Field(default=None, ge=1)
+    until: Literal["failure"] | None = None
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Self:
+        if (self.count is None) == (self.until is None):
+            raise ValueError('give exactly one of count and until = "failure"')
+        return self
+
+
+class Operation(BaseModel):
+    """Something a driver does for its user: `do = "INSTANCE.operation"` and its arguments."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    do: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The operation's own arguments, unchecked."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+VERBS: dict[str, type[Table]] = {
+    "fill": Fill,
+    "drop": Drop,
+    "compact": Compact,
+    "allocate": Allocate,
+}
+
+
+def _kind_of_phase(value: Any) -> str | None:
+    do = value.get("do") if isinstance(value, dict) else getattr(value, "do", None)
+    if not isinstance(do, str):
+        return None
+    return "operation" if "." in do else do
+
+
+Phase: TypeAlias = Annotated[
+    Annotated[Fill, Tag("fill")]
+    | Annotated[Drop, Tag("drop")]
+    | Annotated[Compact, Tag("compact")]
+    | Annotated[Allocate, Tag("allocate")]
+    | Annotated[Operation, Tag("operation")],
+    Discriminator(_kind_of_phase),
+]
+
+
+class Variant(Table):
+    """What one variant changes: tables are merged key by key, a list replaces the list."""
+
+    machine: dict[str, Any] = {}
+    drivers: dict[str, dict[str, Any]] = {}
+    observers: dict[str, Any] = {}
+    phases: list[dict[str, Any]] | None = None
+
+
+class Experiment(Table):
+    """A whole file."""
+
+    title: str
+    seed: int = Field(default=0, ge=0)
+    seeds: int = Field(default=1, ge=1)
+    """How often every variant runs, each time with another seed."""
+    machine: Machine
+    drivers: dict[Name, Driver] = {}
+    observers: Observers = Observers()
+    phases: list[Phase] = Field(min_length=1)
+    variants: dict[Name, Variant] = {}
+    measure: list[str] = []

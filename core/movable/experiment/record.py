@@ -1,0 +1,112 @@
+"""Results and where they came from: every number with the versions and seeds behind it."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from typing import Any
+
+from movable.experiment.bench import Plan
+from movable.experiment.measures import Number, Outcome
+from movable.experiment.source import Source
+from movable.registry import GROUP
+
+FORMAT = 1
+"""Grows when a key of the result changes its meaning."""
+
+LIBRARIES = ("movable", "numpy", "numba", "pluggy", "pydantic")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One variant under one seed."""
+
+    variant: str
+    replica: int
+    seed: int
+    outcome: Outcome
+    measures: dict[str, Number]
+    audit: dict[str, str] | None
+    """Owner and problem, if the final recount did not add up: then no number here counts."""
+    seconds: float
+
+    def document(self) -> dict[str, Any]:
+        """Everything but the time it took."""
+        before, after = self.outcome.before, self.outcome.after
+        return {
+            "variant": self.variant,
+            "replica": self.replica,
+            "seed": self.seed,
+            "valid": self.audit is None,
+            "audit": self.audit,
+            "measures": self.measures,
+            "owners": self.outcome.owners(),
+            "buddyinfo": {"before": before.buddyinfo, "after": after.buddyinfo},
+            "unusable_index": {"before": before.unusable, "after": after.unusable},
+            "vmstat": self.outcome.vmstat,
+            "phases": self.outcome.phases,
+            "map": {"before": before.map(), "after": after.map()},
+        }
+
+
+@dataclass(frozen=True)
+class Result:
+    """An experiment that has run."""
+
+    source: Source
+    provenance: dict[str, Any]
+    runs: list[Run]
+
+    def __repr__(self) -> str:
+        state = "" if self.valid else ", invalid"
+        return f"<Result {self.source.name} [{len(self.runs)} runs{state}]>"
+
+    @property
+    def valid(self) -> bool:
+        """Every run ended with a recount that added up."""
+        return all(run.audit is None for run in self.runs)
+
+    def document(self) -> dict[str, Any]:
+        """What a result file says: the same for the same input, to the byte."""
+        return {
+            "format": FORMAT,
+            "experiment": self.source.name,
+            "title": self.source.model.title,
+            "question": self.source.question,
+            "valid": self.valid,
+            "provenance": self.provenance,
+            "runs": [run.document() for run in self.runs],
+        }
+
+    def to_json(self, *, seconds: bool = False) -> str:
+        """The document as text; with *seconds*, the time that each run took beside it."""
+        document = self.document()
+        if seconds:
+            for run, row in zip(self.runs, document["runs"], strict=True):
+                row["seconds"] = round(run.seconds, 4)
+        return json.dumps(document, indent=1) + "\n"
+
+
+def provenance(plans: Mapping[str, Plan], seed: int, recordings: list[Any]) -> dict[str, Any]:
+    """All that somebody needs to get the same numbers again; *plans* by variant."""
+    kinds = {kind for plan in plans.values() for kind in plan.kinds.values()}
+    classes = {f"{kind.__module__}:{kind.__qualname__}" for kind in kinds}
+    offers = [point for point in entry_points(group=GROUP) if point.value in classes]
+    plugins = {point.dist.name for point in offers if point.dist}
+    libraries = {name: _version(name) for name in sorted({*LIBRARIES, *plugins})}
+    return {
+        "versions": {"python": platform.python_version(), **libraries},
+        "seed": seed,
+        "recordings": recordings,
+        "configuration": {name: plan.resolved() for name, plan in plans.items()},
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,62 @@
+"""Amounts as people write them: `"256 MiB"`, `"4096 pages"`, or a plain number of pages."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+PAGE_SHIFT = 12
+"""Sizes in an experiment are turned into pages of 4 KiB."""
+
+FACTORS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+PAGES = ("page", "pages", "frames")
+EXAMPLE = 'write a number of pages or a size such as "256 MiB"'
+
+
+def parse_pages(value: Any) -> Any:
+    """Number of pages that *value* means; what is not text is left to pydantic.
+
+    :raises ValueError: the text is no size, is negative, or is not a whole number of pages.
+    """
+    if isinstance(value, bool):
+        raise ValueError(f"{value} is not a size; {EXAMPLE}")
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(-?)\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)
+    if match is None:
+        raise ValueError(f"{value!r} is not a size; {EXAMPLE}")
+    sign, number, unit = match.groups()
+    if sign:
+        raise ValueError(f"{value!r} is negative; {EXAMPLE}")
+    return int(number) if unit in PAGES and number.isdigit() else _whole(value, number, unit)
+
+
+def _whole(value: str, number: str, unit: str) -> int:
+    if unit not in FACTORS:
+        problem = f"{unit!r} is no unit" if unit else "it has no unit"
+        raise ValueError(f"{value!r}: {problem}; write one of {', '.join(FACTORS)}, pages")
+    size = float(number) * FACTORS[unit]
+    if size % (1 << PAGE_SHIFT):
+        raise ValueError(f"{value!r} is not a whole number of pages of {1 << PAGE_SHIFT} bytes")
+    return int(size) >> PAGE_SHIFT
+
+
+Pages = Annotated[
+    int,
+    BeforeValidator(parse_pages),
+    Field(ge=0, json_schema_extra={"unit": "pages"}),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}]}),
+]
+"""A number of pages, also written as a size with its unit."""
+
+
+def size(pages: int) -> str:
+    """*pages* as a size that is easy to read: "256 MiB", "1.5 GiB"."""
+    amount = float(pages << PAGE_SHIFT)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.4g} {unit}"
+        amount /= 1024
+    return f"{amount:.4g} TiB"

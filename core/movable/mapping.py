@@ -1,0 +1,142 @@
+"""`AddressSpace`: which driver answers for a page, through which table, and who watches.
+
+The VM calls `page.mapping.a_ops.isolate_page(page, mode)`, as the kernel calls through a table of
+function pointers. While nobody watches, the table holds the driver's own methods; as soon as an
+observer is attached, pluggy carries the calls of the hooks that it implements.
+
+Follows `struct movable_operations` of include/linux/migrate.h (Linux v6.1) and, in the name and in
+having one table per mapping, `struct address_space_operations` of v4.8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any, NamedTuple, cast
+
+import pluggy
+
+from movable.check_hooks import hook_problems, missing_hooks
+from movable.errors import DriverRefused
+from movable.hookspecs import PROJECT, IsolateMode, MigrateMode, MovableDriver
+from movable.page import Memory, Page
+
+
+class MovableOperations(NamedTuple):
+    """The table of calls that the VM makes (`struct movable_operations`)."""
+
+    isolate_page: Callable[[Page, IsolateMode], bool]
+    migratepage: Callable[[AddressSpace, Page, Page, MigrateMode], int]
+    putback_page: Callable[[Page], None]
+
+
+@dataclass(slots=True)
+class MappingStats:
+    """What became of one address space's pages; the VM counts."""
+
+    isolated: int = 0
+    refused: int = 0
+    migrated: int = 0
+    again: int = 0
+    failed: int = 0
+    putback: int = 0
+    released: int = 0
+    """Pages that the driver gave up while they were isolated."""
+
+
+class AddressSpace:
+    """One driver, whoever watches it, and the table through which its pages are asked about.
+
+    Two instances of one driver have two address spaces. Identity is what counts: two address spaces
+    are never equal.
+
+    :raises DriverRefused: a hook is missing, misspelt or has an argument that does not exist.
+    """
+
+    def __init__(
+        self, driver: MovableDriver, memory: Memory | None = None, name: str | None = None
+    ) -> None:
+        self.driver, self.memory = driver, memory
+        self.name = name or type(driver).__name__.lower()
+        self.stats = MappingStats()
+        self.observers: tuple[object, ...] = ()
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(MovableDriver)
+        self._register(driver, missing_hooks(driver))
+        self._link()
+
+    def __repr__(self) -> str:
+        if not self.observers:
+            return f"<AddressSpace {self.name}>"
+        names = ", ".join(type(observer).__name__ for observer in self.observers)
+        return f"<AddressSpace {self.name} [watched by {names}]>"
+
+    def attach(self, observer: object) -> None:
+        """Let *observer* see this address space's calls, or answer them before the driver does.
+
+        Its hooks are `@hookimpl(wrapper=True)` to watch, `@hookimpl(tryfirst=True)` to answer or
+        pass (`None`). If it has a method `attached(mapping)`, that is called, and likewise
+        `detached(mapping)`.
+
+        :raises DriverRefused: it is attached already, or one of its hooks is not a hook.
+        """
+        self._register(observer)
+        self.observers = (*self.observers, observer)
+        self._link()
+        _tell(observer, "attached", self)
+
+    def detach(self, observer: object) -> None:
+        """Undo :meth:`attach`."""
+        self._manager.unregister(observer)
+        self.observers = tuple(known for known in self.observers if known is not observer)
+        self._link()
+        _tell(observer, "detached", self)
+
+    def _register(self, plugin: object, problems: tuple[str, ...] = ()) -> None:
+        name = type(plugin).__name__
+        problems += hook_problems(plugin)
+        if problems:
+            raise DriverRefused(name, "; ".join(problems))
+        if self._manager.is_registered(plugin):
+            raise DriverRefused(name, "is attached already, or is equal to what is")
+        try:
+            self._manager.register(plugin)
+        except pluggy.PluginValidationError as error:
+            raise DriverRefused(name, str(error)) from error
+
+    def _link(self) -> None:
+        # For each hook by itself: where pluggy would do nothing but call the driver's function, the
+        # table entry is that function. There is no second call loop to keep equal to pluggy's.
+        hook = self._manager.hook
+
+        def isolate_page(page: Page, mode: IsolateMode) -> bool:
+            return cast("bool", hook.isolate_page(page=page, mode=mode))
+
+        def migratepage(mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode) -> int:
+            answer = hook.migratepage(mapping=mapping, newpage=newpage, page=page, mode=mode)
+            return cast("int", answer)
+
+        def putback_page(page: Page) -> None:
+            return cast("None", hook.putback_page(page=page))
+
+        self.a_ops = MovableOperations(
+            isolate_page=_sole(hook.isolate_page) or isolate_page,
+            migratepage=_sole(hook.migratepage) or migratepage,
+            putback_page=_sole(hook.putback_page) or putback_page,
+        )
+
+
+def _sole(caller: pluggy.HookCaller) -> Callable[..., Any] | None:
+    """The one implementation of a hook, if calling it is all that pluggy would do."""
+    _self, *specified = signature(getattr(MovableDriver, caller.name)).parameters
+    match caller.get_hookimpls():
+        case [impl]:  # the driver's, which is no wrapper
+            return impl.function if list(impl.argnames) == specified else None
+    return None
+
+
+def _tell(observer: object, event: str, mapping: AddressSpace) -> None:
+    method = getattr(observer, event, None)
+    if method:
+        method(mapping)

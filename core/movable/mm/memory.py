@@ -1,0 +1,368 @@
+"""`Memory`: the frames of one machine, and everything that happens to them.
+
+The arrays of mm_types.py, the columns that `Page` looks through, and the allocator's and the
+compactor's doors. A driver gets it as the `movable.Memory` protocol; experiments and recordings
+use the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from movable import sched
+from movable.errors import BadInput, ContractViolation, OutOfMemory
+from movable.mm import (
+    compaction,
+    driver_calls,
+    page_alloc,
+    population,
+    swap,
+    tracepoints,
+    validate,
+    views,
+)
+from movable.mm import mm_types as t
+from movable.mm.engine import Engine
+from movable.mm.frame_lists import FrameLists
+from movable.mm.profile import PROFILES, Profile
+from movable.page import Page
+from movable.page_flags import NO_ZONE, PAGE_MAPPING_FLAGS, PAGE_MAPPING_MOVABLE, ZONE_SHIFT
+from movable.page_list import PageList
+
+if TYPE_CHECKING:
+    from movable.mapping import AddressSpace
+
+Array = Any
+NR_COMPACTORS = 16
+HEADS_PER_COMPACTOR = 5
+TRACE_START = 1 << 22
+"""Words of room for events at first; what is not used costs no memory."""
+TRACE_COUNT = t.NODE.fields["trace_count"][1] // 8  # type: ignore[index]
+VM_COUNTERS = t.NODE.fields["vm"][1] // 8  # type: ignore[index]
+"""Where these stand in the node's words."""
+
+
+class Memory(FrameLists):
+    """All frames of one machine, numbered from 0.
+
+    :param nr_frames: number of page frames, holes included.
+    :param zone_names: names of the zones, lowest first.
+    :param max_order: number of orders; the largest free block has 2**(max_order - 1) pages.
+    :param pageblock_order: order of the blocks that have a migratetype.
+    :param page_shift: log2 of a page's size in bytes.
+    :param real_bytes: pages carry bytes besides their content tag (small memories).
+    """
+
+    def __init__(
+        self,
+        nr_frames: int,
+        zone_names: Sequence[str],
+        *,
+        max_order: int = 11,
+        pageblock_order: int = 9,
+        page_shift: int = 12,
+        nr_cpus: int = 1,
+        profile: Profile = PROFILES["6.1"],
+        real_bytes: bool = False,
+    ) -> None:
+        if not 0 < pageblock_order < max_order <= t.MAX_NR_ORDERS:
+            raise BadInput(
+                "machine",
+                f"pageblock order {pageblock_order} with {max_order} orders",
+                f"choose 0 < pageblock_order < max_order <= {t.MAX_NR_ORDERS}",
+            )
+        self.nr_frames, self.zone_names, self.profile = nr_frames, list(zone_names), profile
+        self.max_order, self.pageblock_order = max_order, pageblock_order
+        self.page_shift, self.page_size, self.nr_cpus = page_shift, 1 << page_shift, nr_cpus
+        self.mappings: list[AddressSpace] = []
+        self.lists: dict[int, PageList] = {}
+        self.lock_owner: dict[int, object] = {}
+        self.isolated_from: dict[int, AddressSpace] = {}
+        """By page that the VM holds isolated: whose it is, or was until its driver released it."""
+        self.fault: ContractViolation | None = None
+        self.on_alloc_failure: Callable[[Memory], None] | None = None
+        self.next_content = 1
+        self.other_lru_batches: list[int] = []
+        self.ordinary: dict[str, object] = {}
+        self.frames_without_reference = 0
+        """Frames that no reference counts though they are in use: inside larger blocks."""
+        self.locked_from_the_start = np.zeros(nr_frames, bool)
+        self._handles: dict[object, int] = {}
+        self._objects: list[Any] = [None]
+        self._bytes = bytearray(nr_frames << page_shift) if real_bytes else None
+        self._make_arrays(nr_frames)
+        self.engine = Engine(self)
+
+    # The arrays.
+
+    def _make_arrays(self, nr_frames: int) -> None:
+        nr_zones = len(self.zone_names)
+        lists = self.max_order * t.MIGRATE_TYPES + self.nr_cpus * t.NR_PCP_LISTS
+        heads = nr_zones * lists + t.NR_LRU_LISTS + NR_COMPACTORS * HEADS_PER_COMPACTOR
+        self.mem_map = np.zeros(nr_frames + heads, t.PAGE)
+        self.zone = np.zeros(nr_zones, t.ZONE)
+        self.node = np.zeros(1, t.NODE)
+        self.node_words = t.words(self.node.view(np.int64))
+        self.pageblock = np.full(-(-nr_frames >> self.pageblock_order), t.MOVABLE, np.uint8)
+        self._set_trace(np.empty(TRACE_START, np.int32))
+        frames = self.mem_map[:nr_frames]
+        frames["flags"] = NO_ZONE << ZONE_SHIFT
+        head = np.arange(nr_frames, nr_frames + heads)
+        self.mem_map["next"][nr_frames:] = self.mem_map["prev"][nr_frames:] = head
+        for field in ("flags", "refcount", "mapcount", "next", "prev", "mapping", "private"):
+            setattr(self, field, t.words(self.mem_map[field]))
+        self.content = t.words(self.mem_map["content"])
+        self._number_heads(nr_frames)
+        node = self.node
+        node["nr_frames"], node["nr_zones"] = nr_frames, nr_zones
+        node["max_order"], node["pageblock_order"] = self.max_order, self.pageblock_order
+
+    flags: memoryview[int]
+    refcount: memoryview[int]
+    mapcount: memoryview[int]
+    mapping: memoryview[int]
+    private: memoryview[int]
+
+    def _number_heads(self, head: int) -> None:
+        for z in range(len(self.zone_names)):
+            self.zone["free_list"][z] = head
+            head += self.max_order * t.MIGRATE_TYPES
+            for cpu in range(self.nr_cpus):
+                self.zone["pcp_list"][z, cpu] = head
+                head += t.NR_PCP_LISTS
+        self.node["lru_list"] = head
+        head += t.NR_LRU_LISTS
+        self.free_heads = list(range(head, len(self.mem_map), HEADS_PER_COMPACTOR))
+
+    def reserve_trace(self, words: int) -> None:
+        """Make room for *words* more words of events before compiled code runs."""
+        used = self.node_words[TRACE_COUNT]
+        if used + words > len(self.trace):
+            larger = np.empty(2 * (used + words), np.int32)
+            larger[:used] = self.trace[:used]
+            self._set_trace(larger)
+
+    def _set_trace(self, trace: Array) -> None:
+        self.trace, self._trace_words = trace, t.words(trace)
+
+    def event(self, *words: int) -> None:
+        """Append one trace event from Python: its number and its fields (tracepoints.py)."""
+        self.reserve_trace(tracepoints.LONGEST)
+        at = self.node_words[TRACE_COUNT]
+        for word in words:
+            self._trace_words[at] = word
+            at += 1
+        self.node_words[TRACE_COUNT] = at
+
+    def count(self, event: int, by: int) -> None:
+        """Add to a counter of /proc/vmstat (count_vm_events())."""
+        self.node_words[VM_COUNTERS + event] += by
+
+    @property
+    def events(self) -> Array:
+        """The trace so far, as a stream of words (tracepoints.py says how to read it)."""
+        return self.trace[: self.node_words[TRACE_COUNT]]
+
+    # What `Page` needs.
+
+    def page(self, pfn: int) -> Page:
+        """The page with frame number *pfn*."""
+        return Page(self, pfn)
+
+    def word_of(self, mapping: object) -> int:
+        """The mapping word, without a tag, that points to *mapping*."""
+        handle = self._handles.get(mapping)
+        return self.register(mapping) if handle is None else handle << t.HANDLE_SHIFT
+
+    def register(self, mapping: object, operations: int = t.HAS_MIGRATE) -> int:
+        """Give *mapping* a mapping word; *operations* says what it can do with LRU pages."""
+        handle = len(self._objects)
+        self._handles[mapping] = handle
+        self._objects.append(mapping)
+        return handle << t.HANDLE_SHIFT | operations << t.OPERATIONS_SHIFT
+
+    def mapping_of(self, word: int) -> Any:
+        """What a mapping word points to; None if to nothing."""
+        return self._objects[word >> t.HANDLE_SHIFT]
+
+    def is_movable_tagged(self, pfn: int) -> bool:
+        """The frame's mapping word is tagged movable (__PageMovable())."""
+        return self.mapping[pfn] & PAGE_MAPPING_FLAGS == PAGE_MAPPING_MOVABLE
+
+    def movable_mapping(self, pfn: int) -> Any:
+        """The address space that answers for a frame, whose lock the caller holds (PageMovable()
+        and page_movable_ops()); None if it is not movable, or no longer."""
+        word = self.mapping[pfn]
+        if word & PAGE_MAPPING_FLAGS != PAGE_MAPPING_MOVABLE:
+            return None
+        return self._objects[word >> t.HANDLE_SHIFT]
+
+    def add_mapping(self, mapping: AddressSpace) -> None:
+        """Make a driver's address space known; its place in the list is its owner code's."""
+        self.word_of(mapping)
+        self.mappings.append(mapping)
+
+    def release(self, pfn: int) -> None:
+        """Free a page whose last reference was just dropped."""
+        if sched.active:
+            driver_calls.reach(self, "freed", self.page(pfn))
+        on = self.lists.get(pfn) if self.lists else None
+        if on is not None:
+            on.remove(self.page(pfn))
+        self.engine.call(swap.release_page, pfn)
+        if on is not None:
+            raise ContractViolation("I23", f"<Page {pfn}>", "put", f"freed while it is on {on!r}")
+
+    def copy(self, to: int, source: int) -> None:
+        """Copy one page's contents to another."""
+        self.content[to] = self.content[source]
+        if self._bytes is not None:
+            self.write(to, 0, self.read(source, 0, self.page_size))
+
+    def read(self, pfn: int, offset: int, size: int) -> bytes:
+        """*size* bytes of a page; only where pages carry bytes."""
+        start = self._at(pfn, offset, size)
+        assert self._bytes is not None
+        return bytes(self._bytes[start : start + size])
+
+    def write(self, pfn: int, offset: int, data: bytes) -> None:
+        """Put *data* into a page; only where pages carry bytes."""
+        start = self._at(pfn, offset, len(data))
+        assert self._bytes is not None
+        self._bytes[start : start + len(data)] = data
+
+    def _at(self, pfn: int, offset: int, size: int) -> int:
+        if self._bytes is None:
+            raise BadInput("memory", "its pages carry no bytes", "make it with real_bytes=True")
+        if offset < 0 or offset + size > self.page_size:
+            raise BadInput(f"page {pfn}", f"bytes {offset} to {offset + size} are not in the page")
+        return (pfn << self.page_shift) + offset
+
+    # Allocation.
+
+    def alloc_page(self, movable: bool = True) -> Page:
+        """Take one page for the caller (alloc_page())."""
+        return self.page(self.alloc_pages(0, t.MOVABLE if movable else t.UNMOVABLE))
+
+    def alloc_pages(self, order: int, migratetype: int) -> int:
+        """Take a block of 2**order pages; the frame number of its head.
+
+        :raises OutOfMemory: there is none, also after `on_alloc_failure` did what it could.
+        """
+        pfn = int(self.engine.call(page_alloc.alloc_pages, order, migratetype))
+        if pfn < 0 and self.on_alloc_failure:
+            self.on_alloc_failure(self)
+            pfn = int(self.engine.call(page_alloc.alloc_pages, order, migratetype))
+        if pfn < 0:
+            raise OutOfMemory(f"no free block of order {order}")
+        self.content[pfn] = self.next_content
+        self.next_content += 1
+        self.frames_without_reference += (1 << order) - 1
+        return pfn
+
+    def free_pages(self, pfn: int, order: int) -> None:
+        """Give a block back that :meth:`alloc_pages` gave."""
+        self.frames_without_reference -= (1 << order) - 1
+        self.engine.call(page_alloc.free_pages, pfn, order)
+
+    # LRU.
+
+    def lru_add_drain(self) -> None:
+        """Flush the running CPU's LRU batch (lru_add_drain())."""
+        self.engine.call(swap.lru_add_drain)
+
+    def lru_add_drain_all(self) -> None:
+        """Flush every CPU's LRU batch (lru_add_drain_all())."""
+        for pfn in self.other_lru_batches:
+            self.engine.call(swap.lru_add_batched, pfn)
+        self.other_lru_batches.clear()
+        self.lru_add_drain()
+
+    def folio_add_lru(self, pfn: int) -> None:
+        """Queue a page for its LRU list (folio_add_lru())."""
+        self.engine.call(swap.folio_add_lru, pfn, False)
+
+    def operations_of(self, pfn: int) -> int:
+        """What the page's address space can do with it (HAS_MIGRATE and its like)."""
+        return self.mapping[pfn] >> t.OPERATIONS_SHIFT & 3
+
+    # Compaction.
+
+    def compact_memory(self) -> None:
+        """Compact all zones, as a write to /proc/sys/vm/compact_memory does.
+
+        :raises ContractViolation: a driver broke a promise; nothing is left isolated.
+        """
+        compaction.compact_memory(self)
+
+    def raise_fault(self) -> None:
+        """Raise the promise that a driver broke in the run that has just ended, if any."""
+        fault, self.fault = self.fault, None
+        if fault is not None:
+            raise fault
+
+    # Views.
+
+    @classmethod
+    def blank(cls, nr_frames: int, *zones: tuple[str, int], **options: Any) -> Memory:
+        """A memory as after boot, all free; see :func:`movable.mm.boot.boot`."""
+        from movable.mm.boot import boot
+
+        return boot(nr_frames, zones or None, **options)
+
+    def fill(self, kind: str, count: int) -> Array:
+        """Take up to *count* pages for ordinary users; see :func:`movable.mm.population.fill`."""
+        return population.fill(self, kind, count)
+
+    def drop(self, pfns: Array) -> None:
+        """Let go of pages that :meth:`fill` gave."""
+        population.release(self, pfns)
+
+    def owners(self) -> Array:
+        """Each frame's owner (uint8): an index into :attr:`owner_names`."""
+        return views.owners(self)
+
+    @property
+    def owner_names(self) -> list[str]:
+        """Kinds of memory, then the drivers' address spaces."""
+        return views.owner_names(self)
+
+    def buddyinfo(self) -> dict[str, list[int]]:
+        """Free blocks by zone and order (/proc/buddyinfo)."""
+        return views.buddyinfo(self)
+
+    def unusable_index(self, order: int) -> dict[str, int]:
+        """By zone: thousandths of what is free that cannot serve a request of *order*."""
+        return {name: views.unusable_index(c, order) for name, c in self.buddyinfo().items()}
+
+    def vmstat(self) -> dict[str, int]:
+        """The event counters, under their names in /proc/vmstat."""
+        return dict(zip(t.VM_EVENTS, self.node["vm"][0].tolist(), strict=True))
+
+    @property
+    def lru_stats(self) -> dict[str, dict[str, int]]:
+        """What became of ordinary pages in migration, by owner; keys as in `AddressSpace.stats`."""
+        rows = self.node["lru_stats"][0].tolist()
+        names = (views.OWNERS[views.ANONYMOUS], views.OWNERS[views.PAGE_CACHE])
+        return {
+            n: dict(zip(t.LRU_STATS, row, strict=True)) for n, row in zip(names, rows, strict=True)
+        }
+
+    @property
+    def zones(self) -> list[dict[str, Any]]:
+        """Each zone's fields by name, lowest zone first; `struct zone` in mm_types.py says what."""
+        fields = ("start_pfn", "spanned", "present", "managed", "free", "boost")
+        return [
+            {"name": name, **{field: int(self.zone[field][z]) for field in fields}}
+            for z, name in enumerate(self.zone_names)
+        ]
+
+    def validate(self) -> None:
+        """Recount everything.
+
+        :raises AuditFailed: something is not as it should be.
+        """
+        validate.validate(self)

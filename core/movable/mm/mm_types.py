@@ -1,0 +1,192 @@
+"""`struct page`, `struct zone` and their relatives as numpy records, and the numbers they hold.
+
+A memory is six arrays, always passed in this order: `mem_map` (frames, then list heads), `zone`,
+`pageblock` (one byte a block), `node` (one record), and for compaction `cc` (one
+`compact_control`) and `trace` (event rows). Compiled code reads `mem_map["refcount"][pfn]`.
+
+Lists are linked through the frames' own `next` and `prev`, as through `page->lru`; a list head is
+a further record behind the last frame, so that no list operation has special cases.
+
+Follows include/linux/mm_types.h, mmzone.h and mm/internal.h of Linux v6.1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def words(array: Any) -> memoryview[int]:
+    """Python's way to single numbers of *array*: three times as fast as indexing the array."""
+    return memoryview(array)
+
+
+PAGE = np.dtype(
+    [
+        ("flags", "u4"),
+        ("refcount", "i4"),
+        ("mapcount", "i4"),
+        ("next", "i4"),
+        ("prev", "i4"),
+        ("mapping", "u4"),
+        ("private", "u4"),
+        ("content", "u4"),
+    ],
+    align=True,
+)
+"""One frame, 32 bytes. `mapping` is handle << 4 | operations << 2 | tag (see Operations below)."""
+
+MAX_NR_ORDERS = 16
+NR_CPUS = 64
+PAGEVEC_SIZE = 15
+"""Pages in a CPU's LRU batch before it is flushed."""
+
+ZONE = np.dtype(
+    [
+        ("start_pfn", "i8"),
+        ("spanned", "i8"),
+        ("present", "i8"),
+        ("managed", "i8"),
+        ("watermark", "i8", (3,)),
+        ("boost", "i8"),
+        ("lowmem_reserve", "i8", (4,)),
+        ("highatomic", "i8"),
+        ("isolate_blocks", "i8"),
+        ("contiguous", "i8"),
+        ("zflags", "i8"),
+        ("cached_free_pfn", "i8"),
+        ("cached_migrate_pfn", "i8", (2,)),
+        ("init_migrate_pfn", "i8"),
+        ("init_free_pfn", "i8"),
+        ("considered", "i8"),
+        ("defer_shift", "i8"),
+        ("order_failed", "i8"),
+        ("blockskip_flush", "i8"),
+        ("free", "i8"),
+        ("nr_free", "i8", (MAX_NR_ORDERS,)),
+        ("free_list", "i8"),
+        ("pcp_list", "i8", (NR_CPUS,)),
+        ("pcp_count", "i8", (NR_CPUS,)),
+        ("pcp_high", "i8", (NR_CPUS,)),
+        ("pcp_batch", "i8", (NR_CPUS,)),
+        ("pcp_free_factor", "i8", (NR_CPUS,)),
+        ("stat_threshold", "i8", (NR_CPUS,)),
+        ("free_diff", "i8", (NR_CPUS,)),
+    ],
+    align=True,
+)
+"""One zone. `free_list` and `pcp_list` are the first of its rows of list heads; `free` is the
+global part of NR_FREE_PAGES and `free_diff` what each CPU has not yet added to it."""
+
+VM_EVENTS = (
+    "pgmigrate_success",
+    "pgmigrate_fail",
+    "compact_migrate_scanned",
+    "compact_free_scanned",
+    "compact_isolated",
+    "compact_stall",
+    "compact_fail",
+    "compact_success",
+    "compact_daemon_wake",
+    "compact_daemon_migrate_scanned",
+    "compact_daemon_free_scanned",
+    "pgfree",
+)
+"""The counters, under their names in /proc/vmstat, in the order of `node["vm"]`."""
+PGMIGRATE_SUCCESS, PGMIGRATE_FAIL, COMPACTMIGRATE_SCANNED, COMPACTFREE_SCANNED = range(4)
+COMPACTISOLATED = 4
+PGFREE = 11
+
+LRU_STATS = ("isolated", "refused", "migrated", "again", "failed", "putback")
+ISOLATED, REFUSED, MIGRATED, AGAIN, FAILED, PUTBACK = range(6)
+ANON, FILE = range(2)
+
+LRU_LISTS = ("inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable")
+NR_LRU_LISTS = len(LRU_LISTS)
+
+NODE = np.dtype(
+    [
+        ("nr_frames", "i8"),
+        ("nr_zones", "i8"),
+        ("max_order", "i8"),
+        ("pageblock_order", "i8"),
+        ("cpu", "i8"),
+        ("lru_add", "i8", (PAGEVEC_SIZE,)),
+        ("lru_add_count", "i8"),
+        ("lru_list", "i8"),
+        ("nr_lru", "i8", (NR_LRU_LISTS,)),
+        ("nr_isolated", "i8", (2,)),
+        ("lru_stats", "i8", (2, len(LRU_STATS))),
+        ("vm", "i8", (len(VM_EVENTS),)),
+        ("trace_count", "i8"),
+    ],
+    align=True,
+)
+"""The node (`pglist_data`): machine parameters, the running CPU, LRU lists and counters."""
+
+COMPACT_CONTROL = np.dtype(
+    [
+        ("zone", "i8"),
+        ("mode", "i8"),
+        ("migrate_pfn", "i8"),
+        ("free_pfn", "i8"),
+        ("nr_migratepages", "i8"),
+        ("nr_freepages", "i8"),
+        ("total_migrate_scanned", "i8"),
+        ("total_free_scanned", "i8"),
+        ("rescan", "i8"),
+        # List heads.
+        ("migratepages", "i8"),
+        ("freepages", "i8"),
+        ("isolated_blocks", "i8"),
+        ("folios", "i8"),
+        ("ret_folios", "i8"),
+        # Where isolate_migratepages_block() stands while a driver is asked.
+        ("start_pfn", "i8"),
+        ("low_pfn", "i8"),
+        ("end_pfn", "i8"),
+        ("nr_scanned", "i8"),
+        ("nr_isolated", "i8"),
+        ("valid_page", "i8"),
+        ("skip_updated", "i8"),
+        # Where migrate_pages() stands.
+        ("force", "i8"),
+        ("nr_succeeded", "i8"),
+        ("nr_failed", "i8"),
+        ("retry", "i8"),
+        ("out_of_targets", "i8"),
+        ("putback_at_once", "i8"),
+    ],
+    align=True,
+)
+"""One compaction run (`struct compact_control`), with the state of its two resumable loops."""
+
+UNMOVABLE, MOVABLE, RECLAIMABLE, HIGHATOMIC, ISOLATE = range(5)
+MIGRATE_TYPES = 5
+MIGRATE_PCPTYPES = 3
+MIGRATETYPE_NAMES = ("Unmovable", "Movable", "Reclaimable", "HighAtomic", "Isolate")
+BLOCK_TYPE = 7
+BLOCK_SKIP = 8
+"""A pageblock's byte: migratetype in the low bits, and the skip hint."""
+
+PAGE_ALLOC_COSTLY_ORDER = 3
+NR_LOWORDER_PCP_LISTS = MIGRATE_PCPTYPES * (PAGE_ALLOC_COSTLY_ORDER + 1)
+NR_PCP_LISTS = NR_LOWORDER_PCP_LISTS + 2
+"""Orders 0 to 3 by type, then pageblock order: not movable, movable."""
+PCP_BATCH_SCALE_MAX = 5
+COMPACT_CLUSTER_MAX = 32
+HPAGE_PMD_NR = 512
+
+WMARK_MIN, WMARK_LOW, WMARK_HIGH = range(3)
+
+MIGRATE_SYNC = 2
+EAGAIN, ENOMEM, EBUSY, EINVAL = -11, -12, -16, -22
+
+# What the operations of a page's mapping can do (bits 2 and 3 of the mapping word).
+HAS_MIGRATE, HAS_WRITEPAGE, HAS_NEITHER, HAS_OWN_MIGRATE = range(4)
+OPERATIONS_SHIFT = 2
+HANDLE_SHIFT = 4
+
+COMPACT_SKIPPED, COMPACT_CONTINUE, COMPACT_COMPLETE = 1, 4, 5
+COMPACT_PARTIAL_SKIPPED, COMPACT_CONTENDED, COMPACT_SUCCESS = 6, 7, 8

@@ -1,0 +1,150 @@
+"""Per-CPU lists of free pages (mm/page_alloc.c, v6.1; rules P-1 to P-9).
+
+Orders 0 to 3 and pageblock order pass through them. Such pages are free, but neither a source nor a
+target of compaction. A page's migratetype is the one it had when it came (kept in `private`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from movable.mm.buddy import free_one_page
+from movable.mm.compiled import compiled
+from movable.mm.fallback import rmqueue
+from movable.mm.list import list_add, list_add_tail, list_del, list_empty
+from movable.mm.mm_types import (
+    MIGRATE_PCPTYPES,
+    MOVABLE,
+    NR_LOWORDER_PCP_LISTS,
+    NR_PCP_LISTS,
+    PAGE_ALLOC_COSTLY_ORDER,
+    PCP_BATCH_SCALE_MAX,
+)
+from movable.mm.pageblock import block_type
+from movable.mm.vmstat import mod_zone_free_pages
+
+Array = Any
+
+
+@compiled
+def pcp_allowed_order(node: Array, order: int) -> bool:
+    """Blocks of *order* pass through the per-CPU lists."""
+    return bool(order <= PAGE_ALLOC_COSTLY_ORDER or order == node["pageblock_order"][0])
+
+
+@compiled
+def order_to_pindex(order: int, migratetype: int) -> int:
+    """Which of a CPU's lists holds blocks of *order* and *migratetype*."""
+    if order > PAGE_ALLOC_COSTLY_ORDER:
+        return NR_LOWORDER_PCP_LISTS + (1 if migratetype == MOVABLE else 0)
+    return MIGRATE_PCPTYPES * order + migratetype
+
+
+@compiled
+def pindex_to_order(node: Array, pindex: int) -> int:
+    """Order of the blocks on a CPU's list *pindex*."""
+    if pindex >= NR_LOWORDER_PCP_LISTS:
+        return int(node["pageblock_order"][0])
+    return pindex // MIGRATE_PCPTYPES
+
+
+@compiled
+def free_pcppages_bulk(
+    mem_map: Array, zone: Array, pageblock: Array, node: Array, z: int, count: int, pindex: int
+) -> None:
+    """Give *count* pages back to the free lists, oldest first, beginning with list *pindex*."""
+    cpu = node["cpu"][0]
+    count = min(zone["pcp_count"][z, cpu], count)
+    while count > 0:
+        head = zone["pcp_list"][z, cpu] + pindex
+        order = pindex_to_order(node, pindex)
+        while count > 0 and not list_empty(mem_map, head):
+            pfn = int(mem_map["prev"][head])
+            list_del(mem_map, pfn)
+            count -= 1 << order
+            zone["pcp_count"][z, cpu] -= 1 << order
+            migratetype = int(mem_map["private"][pfn])
+            if zone["isolate_blocks"][z]:
+                migratetype = block_type(pageblock, node, pfn)
+            mem_map["private"][pfn] = 0
+            free_one_page(mem_map, zone, pageblock, node, z, pfn, order, migratetype)
+        pindex = (pindex + 1) % NR_PCP_LISTS
+
+
+@compiled
+def nr_pcp_free(zone: Array, z: int, cpu: int, free_high: bool) -> int:
+    """How many pages to give back now; twice as many each time nobody allocated in between."""
+    high = 0 if free_high else zone["pcp_high"][z, cpu]
+    batch = zone["pcp_batch"][z, cpu]
+    if free_high:
+        return int(zone["pcp_count"][z, cpu])
+    if high < batch:
+        return 1
+    count = batch << zone["pcp_free_factor"][z, cpu]
+    if count < high - batch and zone["pcp_free_factor"][z, cpu] < PCP_BATCH_SCALE_MAX:
+        zone["pcp_free_factor"][z, cpu] += 1
+    return int(min(max(count, batch), high - batch))
+
+
+@compiled
+def free_unref_page(
+    mem_map: Array,
+    zone: Array,
+    pageblock: Array,
+    node: Array,
+    z: int,
+    pfn: int,
+    order: int,
+    migratetype: int,
+) -> None:
+    """Put a free block on the running CPU's list, and give some back if that has grown too long.
+
+    What is of HIGHATOMIC type waits among movable pages, and goes back as what it is.
+    """
+    cpu = node["cpu"][0]
+    mem_map["private"][pfn] = migratetype
+    pindex = order_to_pindex(order, MOVABLE if migratetype >= MIGRATE_PCPTYPES else migratetype)
+    list_add(mem_map, pfn, zone["pcp_list"][z, cpu] + pindex)
+    zone["pcp_count"][z, cpu] += 1 << order
+    free_high = bool(
+        zone["pcp_free_factor"][z, cpu] and order > 0 and order <= PAGE_ALLOC_COSTLY_ORDER
+    )
+    if free_high or zone["pcp_count"][z, cpu] >= zone["pcp_high"][z, cpu]:
+        count = nr_pcp_free(zone, z, cpu, free_high)
+        free_pcppages_bulk(mem_map, zone, pageblock, node, z, count, pindex)
+
+
+@compiled
+def rmqueue_pcplist(
+    mem_map: Array,
+    zone: Array,
+    pageblock: Array,
+    node: Array,
+    z: int,
+    order: int,
+    migratetype: int,
+    no_fragment: bool,
+) -> int:
+    """Take a block from the running CPU's list, refilled first if empty; -1 if none is left."""
+    cpu = node["cpu"][0]
+    zone["pcp_free_factor"][z, cpu] >>= 1
+    head = zone["pcp_list"][z, cpu] + order_to_pindex(order, migratetype)
+    if list_empty(mem_map, head):
+        batch = zone["pcp_batch"][z, cpu]
+        wanted = max(batch >> order, 2) if batch > 1 else batch
+        taken = 0
+        while taken < wanted:
+            pfn = rmqueue(mem_map, zone, pageblock, node, z, order, migratetype, no_fragment)
+            if pfn < 0:
+                break
+            mem_map["private"][pfn] = migratetype
+            list_add_tail(mem_map, pfn, head)
+            taken += 1
+        mod_zone_free_pages(zone, node, z, -(taken << order))
+        zone["pcp_count"][z, cpu] += taken << order
+        if taken == 0:
+            return -1
+    pfn = int(mem_map["next"][head])
+    list_del(mem_map, pfn)
+    zone["pcp_count"][z, cpu] -= 1 << order
+    return pfn

@@ -1,0 +1,139 @@
+"""The kernel's tracepoints as a stream of numbers, and as the text that ftrace prints.
+
+An event is its number and then its fields, as many as :data:`FIELDS` says, each a 32-bit word;
+compiled code appends them, :func:`lines` prints them in the form of compaction.h and migrate.h in
+include/trace/events (v6.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from movable.mm.compiled import compiled
+
+Array = Any
+(
+    SUITABLE,
+    BEGIN,
+    FINISHED,
+    ISOLATE_MIGRATEPAGES,
+    ISOLATE_FREEPAGES,
+    MIGRATE_PAGES_START,
+    MIGRATE_PAGES,
+    MIGRATEPAGES,
+    END,
+    SET_MIGRATION_PTE,
+    REMOVE_MIGRATION_PTE,
+) = range(11)
+FIELDS = (3, 5, 3, 4, 4, 1, 3, 2, 6, 2, 2)
+"""By event number: how many fields follow."""
+LONGEST = 1 + max(FIELDS)
+
+STATUS = {
+    1: "skipped",
+    2: "deferred",
+    3: "no_suitable_page",
+    4: "continue",
+    5: "complete",
+    6: "partial_skipped",
+    7: "contended",
+    8: "success",
+}
+MODES = ("MIGRATE_ASYNC", "MIGRATE_SYNC_LIGHT", "MIGRATE_SYNC", "MIGRATE_SYNC_NO_COPY")
+PTE_MASK = (1 << 40) - 1
+
+
+@compiled
+def trace_pte(node: Array, trace: Array, event: int, pfn: int, mapcount: int) -> None:
+    """Append SET_ or REMOVE_MIGRATION_PTE of a page that is mapped *mapcount* times.
+
+    As with :func:`trace_scan`, the caller has seen to it that there is room.
+    """
+    at = node["trace_count"][0]
+    trace[at] = event
+    trace[at + 1] = pfn
+    trace[at + 2] = mapcount
+    node["trace_count"][0] = at + 3
+
+
+@compiled
+def trace_scan(
+    node: Array, trace: Array, event: int, start: int, end: int, scanned: int, taken: int
+) -> None:
+    """Append ISOLATE_MIGRATEPAGES or ISOLATE_FREEPAGES."""
+    at = node["trace_count"][0]
+    trace[at] = event
+    trace[at + 1] = start
+    trace[at + 2] = end
+    trace[at + 3] = scanned
+    trace[at + 4] = taken
+    node["trace_count"][0] = at + 5
+
+
+def set_pte(pfn: int) -> int:
+    """A swap pte for a migration entry that names *pfn*: its frame bits are stored inverted."""
+    return 0xDFFA000000000002 | ((~pfn & PTE_MASK) << 9)
+
+
+def remove_pte(pfn: int) -> int:
+    """A present, writable pte of a user page at *pfn*."""
+    return 0x8000000000000067 | pfn << 12
+
+
+def event_text(event: int, fields: Sequence[int], zones: Sequence[str]) -> str:
+    """One event as ftrace prints it after the time stamp; pte lines are the caller's to repeat."""
+    if event in (SUITABLE, FINISHED):
+        zone, order, status = fields
+        name = "suitable" if event == SUITABLE else "finished"
+        return (
+            f"mm_compaction_{name}: node=0 zone={zones[zone]:<8} order={order} ret={STATUS[status]}"
+        )
+    if event in (BEGIN, END):
+        name = "begin" if event == BEGIN else "end"
+        start, migrate, free, end, sync = fields[:5]
+        text = (
+            f"mm_compaction_{name}: zone_start=0x{start:x} migrate_pfn=0x{migrate:x}"
+            f" free_pfn=0x{free:x} zone_end=0x{end:x}, mode={'sync' if sync else 'async'}"
+        )
+        return text + (f" status={STATUS[fields[5]]}" if event == END else "")
+    if event in (ISOLATE_MIGRATEPAGES, ISOLATE_FREEPAGES):
+        start, end, scanned, taken = fields
+        name = "migratepages" if event == ISOLATE_MIGRATEPAGES else "freepages"
+        return (
+            f"mm_compaction_isolate_{name}: range=(0x{start:x} ~ 0x{end:x})"
+            f" nr_scanned={scanned} nr_taken={taken}"
+        )
+    if event == MIGRATEPAGES:
+        return f"mm_compaction_migratepages: nr_migrated={fields[0]} nr_failed={fields[1]}"
+    if event == MIGRATE_PAGES_START:
+        return f"mm_migrate_pages_start: mode={MODES[fields[0]]} reason=compaction"
+    if event == MIGRATE_PAGES:
+        succeeded, failed, mode = fields
+        return (
+            f"mm_migrate_pages: nr_succeeded={succeeded} nr_failed={failed} nr_thp_succeeded=0"
+            f" nr_thp_failed=0 nr_thp_split=0 mode={MODES[mode]} reason=compaction"
+        )
+    is_set = event == SET_MIGRATION_PTE
+    name, pte = "set" if is_set else "remove", (set_pte if is_set else remove_pte)(fields[0])
+    return f"{name}_migration_pte: addr=0, pte={pte:x} order=0"
+
+
+def events(stream: Array) -> Iterator[tuple[int, list[int]]]:
+    """Each event of a stream: its number and its fields."""
+    words = stream.tolist()
+    at = 0
+    while at < len(words):
+        event = words[at]
+        end = at + 1 + FIELDS[event]
+        yield event, words[at + 1 : end]
+        at = end
+
+
+def lines(stream: Array, zones: Sequence[str], cpu: int) -> Iterator[str]:
+    """Every event as a line of ftrace text at time 0; a pte event once for each mapping."""
+    prefix = f"         movable-1       [{cpu:03d}] .....     0.000000: "
+    for event, fields in events(stream):
+        text = prefix + event_text(event, fields, zones)
+        for _ in range(fields[1] if event >= SET_MIGRATION_PTE else 1):
+            yield text

@@ -1,0 +1,30 @@
+"""/proc/vmstat events, and a zone's free pages with their per-CPU drift (mm/vmstat.c, v6.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from movable.mm.compiled import compiled
+
+Array = Any
+
+
+@compiled
+def count_vm_events(node: Array, event: int, by: int) -> None:
+    """Add *by* to an event counter."""
+    node["vm"][0, event] += by
+
+
+@compiled
+def mod_zone_free_pages(zone: Array, node: Array, z: int, by: int) -> None:
+    """Change NR_FREE_PAGES of zone *z*, through the running CPU's share (__mod_zone_page_state()).
+
+    A CPU keeps up to `stat_threshold` pages for itself; once its share grows beyond that, all of
+    it goes to the zone. Watermarks are checked against the zone's part only.
+    """
+    cpu = node["cpu"][0]
+    share = zone["free_diff"][z, cpu] + by
+    if abs(share) > zone["stat_threshold"][z, cpu]:
+        zone["free"][z] += share
+        share = 0
+    zone["free_diff"][z, cpu] = share

@@ -1,0 +1,88 @@
+"""Do what a recording's scenario says, from its *before* half alone, and compare."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+from movable.errors import BadInput
+from movable.recording import dump as dumping
+from movable.recording.compare import compare, has_after
+from movable.recording.format import manual_runs, read
+from movable.recording.load import Loaded, load
+from movable.recording.report import Report
+
+SAMPLES = Path(__file__).resolve().parent.parent / "samples"
+
+
+def find(name: str | Path) -> Path:
+    """The recording called *name*: a file, or one of the samples that come with the package.
+
+    :raises BadInput: there is neither; the message names the samples.
+    """
+    path = Path(name)
+    sample = SAMPLES / f"{name}.npz"
+    if path.exists() or not sample.exists():
+        if not path.exists():
+            known = ", ".join(sorted(sample.stem for sample in SAMPLES.glob("*.npz")))
+            raise BadInput(str(name), "no such recording", f"give a file, or a sample: {known}")
+        return path
+    return sample
+
+
+def simulate(path: str | Path) -> tuple[Loaded, float]:
+    """Load the recording at *path* and run its action; the memory after it, and the seconds taken.
+
+    The seconds are those of the action alone; loading and compiling are not counted.
+
+    :raises BadInput: the file is unusable.
+    :raises UnsupportedAction: the action is not one that this version knows.
+    """
+    inputs = read(path)
+    runs = manual_runs(inputs)
+    load(inputs).memory.compact_memory()  # compiles, or loads what was compiled before
+    loaded = load(inputs)
+    start = time.perf_counter()
+    for _ in range(runs):
+        loaded.memory.compact_memory()
+    return loaded, time.perf_counter() - start
+
+
+def run(recording: str | Path, dump: Path | None = None) -> Report:
+    """Replay *recording* and compare with what the kernel did; write our *after* half to *dump*.
+
+    A recording without its own *after* half can be dumped, though there is nothing to compare.
+
+    :raises BadInput: the recording, or the place for the dump, cannot be used.
+    """
+    path = find(recording)
+    loaded, seconds = simulate(path)
+    before, after = loaded.inputs.vm, loaded.memory.vmstat()
+    arrays = dumping.after(loaded)
+    comparison = None
+    if dump is None or has_after(path):
+        with tempfile.TemporaryDirectory() as folder:
+            ours = Path(folder, "ours.npz")
+            dumping.write(ours, arrays)
+            comparison = compare(path, ours)
+    if dump is not None:
+        _write(dump, arrays)
+    scanned = ("compact_migrate_scanned", "compact_free_scanned")
+    theirs = [loaded.memory.owner_names.index(driver.mapping.name) for driver in loaded.unscripted]
+    return Report(
+        recording=path.stem,
+        action=loaded.inputs.action,
+        comparison=comparison,
+        pages_migrated=after["pgmigrate_success"] - before.get("pgmigrate_success", 0),
+        frames_scanned=sum(after[name] - before.get(name, 0) for name in scanned),
+        seconds=seconds,
+        unscripted=sum(int((loaded.memory.owners() == code).sum()) for code in theirs),
+    )
+
+
+def _write(path: Path, arrays: dict[str, object]) -> None:
+    try:
+        dumping.write(path, arrays)
+    except OSError as error:
+        raise BadInput(str(path), f"cannot be written ({error.strerror})") from None

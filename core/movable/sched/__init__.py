@@ -1,0 +1,113 @@
+"""Simulated CPUs: points where another may run, the locks they share, and races between them.
+
+`point(label, page)` is two things in one. In a race it is where the running task may be
+interrupted. For an observer it is the VM's event: the contract checker sees what happens between a
+driver's calls only through points. Outside a race, and with nobody watching, it returns at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from movable.sched.locks import Mutex, RwLock, SpinLock
+from movable.sched.race import Race
+from movable.sched.tasks import Task, current, may_sleep, wait_until
+from movable.sched.work import WorkQueue
+
+if TYPE_CHECKING:
+    from movable.page import Page
+
+    Watcher = Callable[[str, Page | None], None]
+
+__all__ = [
+    "SLEEPS",
+    "Mutex",
+    "Race",
+    "RwLock",
+    "SpinLock",
+    "Task",
+    "WorkQueue",
+    "active",
+    "current",
+    "point",
+    "steps",
+    "subscribe",
+    "unsubscribe",
+    "wait_for",
+]
+
+SLEEPS = "sleeps"
+"""What watchers are told, with no page, when the running task is about to sleep."""
+
+active = False
+"""A race runs or somebody watches; while it is false, points are nothing."""
+
+_watchers: list[Watcher] = []
+_switches = {"under way": 0, "ever": 0}
+
+
+def point(label: str, page: Page | None = None) -> None:
+    """Mark a place where another simulated CPU may run, and tell watchers what just happened.
+
+    Name it by what has been done so far ("reference taken"), not by what comes next.
+    """
+    if active:
+        _pass(label, page)
+
+
+def _pass(label: str, page: Page | None) -> None:
+    for watcher in tuple(_watchers):
+        watcher(label, page)
+    task = current()
+    if task:
+        task.labels.append(label)
+        task.pause()
+
+
+def subscribe(watcher: Watcher) -> None:
+    """Have *watcher* called at every point, before another task gets to run."""
+    _watchers.append(watcher)
+    _update()
+
+
+def unsubscribe(watcher: Watcher) -> None:
+    """Undo :func:`subscribe`."""
+    _watchers.remove(watcher)
+    _update()
+
+
+def wait_for(condition: Callable[[], bool], what: object) -> None:
+    """Sleep until *condition* holds; *what* says in messages what is waited for.
+
+    :raises Deadlock: nobody is left who could bring it about.
+    :raises ContractViolation: a spinning lock is held (L10).
+    """
+    may_sleep(what)
+    if not condition():
+        for watcher in tuple(_watchers):
+            watcher(SLEEPS, None)
+        wait_until(condition, what)
+
+
+def steps() -> int:
+    """How often a race has switched to a task: if it has not grown, nobody else ran meanwhile."""
+    return _switches["ever"]
+
+
+def enter_race() -> None:
+    """A task is about to be switched to."""
+    _switches["under way"] += 1
+    _switches["ever"] += 1
+    _update()
+
+
+def leave_race() -> None:
+    """The task has come back."""
+    _switches["under way"] -= 1
+    _update()
+
+
+def _update() -> None:
+    global active  # noqa: PLW0603  # points read it, so it must be as cheap as a name can be
+    active = bool(_watchers or _switches["under way"])

@@ -1,0 +1,183 @@
+"""The kernel's locks for drivers: `Mutex`, `SpinLock` and `RwLock`, under the kernel's verbs.
+
+Each knows who holds it, so that a wait that cannot end is reported with lock and owner. A holder of
+a `SpinLock` or `RwLock` must not sleep, that is, must not lock a `Mutex` or a page (rule L10).
+
+Follows kernel/locking/mutex.c, include/linux/spinlock.h and include/linux/rwlock.h of Linux v6.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from movable import sched
+from movable.errors import ContractViolation
+from movable.sched.tasks import Context, context, may_sleep, wait_until
+
+
+class Lock:
+    """What `Mutex` and `SpinLock` share: one owner at a time."""
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name
+        self._owner: Context | None = None
+
+    def __repr__(self) -> str:
+        kind = type(self).__name__ + (f" {self.name}" if self.name else "")
+        return f"<{kind} [{'held by ' + self._owner.name if self._owner else 'free'}]>"
+
+    def __enter__(self) -> None:
+        self.lock()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.unlock()
+
+    @property
+    def owner(self) -> Context | None:
+        """Who holds it: a task, or "main" outside a race."""
+        return self._owner
+
+    def is_locked(self) -> bool:
+        """Somebody holds it; the answer may be out of date at the next point."""
+        return self._owner is not None
+
+    def lock(self) -> None:
+        """Take the lock, waiting until it is free."""
+        while not self.trylock():
+            wait_until(lambda: self._owner is None, self)
+
+    def trylock(self) -> bool:
+        """Take the lock if it is free, and say whether it was; never waits."""
+        if self._owner is not None:
+            return False
+        self._owner = context()
+        return True
+
+    def unlock(self) -> None:
+        """Let go of the lock, which only its owner may."""
+        if self._owner is not context():
+            raise ContractViolation(
+                "L11", repr(self), "unlock", f"by {context().name}, which does not hold it"
+            )
+        self._owner = None
+
+
+class Mutex(Lock):
+    """A lock whose waiters sleep (`struct mutex`).
+
+    In `isolate_page` and `migratepage` use :meth:`trylock`: the allocation that started this
+    compaction may have been made by whoever holds the mutex (rules D08 and L05).
+    """
+
+    def lock(self) -> None:
+        """Take the mutex, sleeping until it is free (mutex_lock())."""
+        may_sleep(self)
+        if not self.trylock():
+            sched.wait_for(lambda: self._owner is None, self)
+            self.trylock()
+
+
+class SpinLock(Lock):
+    """A lock whose waiters spin and whose holder never sleeps (`spinlock_t`)."""
+
+    def trylock(self) -> bool:
+        """Take the lock if it is free, and say whether it was (spin_trylock())."""
+        if not super().trylock():
+            return False
+        context().begin_spinning(self)
+        return True
+
+    def unlock(self) -> None:
+        """Let go of the lock (spin_unlock())."""
+        super().unlock()
+        context().end_spinning(self)
+
+
+class RwLock:
+    """Many readers or one writer, spinning; a holder never sleeps (`rwlock_t`)."""
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name
+        self._writer: Context | None = None
+        self._readers: list[Context] = []
+
+    def __repr__(self) -> str:
+        kind = "RwLock" + (f" {self.name}" if self.name else "")
+        if self._writer:
+            return f"<{kind} [written by {self._writer.name}]>"
+        names = ", ".join(reader.name for reader in self._readers)
+        return f"<{kind} [{'read by ' + names if names else 'free'}]>"
+
+    def is_locked(self) -> bool:
+        """Somebody reads or writes under it."""
+        return bool(self._writer or self._readers)
+
+    def read_lock(self) -> None:
+        """Take a share, waiting while someone writes (read_lock())."""
+        while not self.read_trylock():
+            wait_until(lambda: self._writer is None, self)
+
+    def read_trylock(self) -> bool:
+        """Take a share unless someone writes, and say whether it was possible (read_trylock())."""
+        if self._writer:
+            return False
+        self._readers.append(context())
+        context().begin_spinning(self)
+        return True
+
+    def read_unlock(self) -> None:
+        """Give the share back (read_unlock())."""
+        if context() not in self._readers:
+            raise self._not_held("read_unlock")
+        self._readers.remove(context())
+        context().end_spinning(self)
+
+    def write_lock(self) -> None:
+        """Take the lock alone, waiting for readers and writer (write_lock())."""
+        while not self.write_trylock():
+            wait_until(lambda: not self.is_locked(), self)
+
+    def write_trylock(self) -> bool:
+        """Take the lock alone if nobody has it, and say whether it was free (write_trylock())."""
+        if self.is_locked():
+            return False
+        self._writer = context()
+        context().begin_spinning(self)
+        return True
+
+    def write_unlock(self) -> None:
+        """Let go of the lock (write_unlock())."""
+        if self._writer is not context():
+            raise self._not_held("write_unlock")
+        self._writer = None
+        context().end_spinning(self)
+
+    def _not_held(self, call: str) -> ContractViolation:
+        return ContractViolation(
+            "L11", repr(self), call, f"by {context().name}, which does not hold it"
+        )
+
+    @contextmanager
+    def read(self) -> Iterator[None]:
+        """`with lock.read():` holds a share."""
+        self.read_lock()
+        try:
+            yield
+        finally:
+            self.read_unlock()
+
+    @contextmanager
+    def write(self) -> Iterator[None]:
+        """`with lock.write():` holds it alone."""
+        self.write_lock()
+        try:
+            yield
+        finally:
+            self.write_unlock()

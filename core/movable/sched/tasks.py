@@ -1,0 +1,159 @@
+"""`Task`: what one simulated CPU does in a race, and waiting for what another will bring about.
+
+Each task is a greenlet, so driver code is ordinary synchronous Python. Whoever drives the race (a
+test, `Race.run`) is the hub: it switches to one task at a time, and a task comes back to the hub at
+every point, when it must wait, and when it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import greenlet  # type: ignore[import-untyped]
+
+from movable.errors import BadInput, ContractViolation, Deadlock
+
+if TYPE_CHECKING:
+    from movable.sched.race import Race
+
+
+class Context:
+    """Who runs: a task, or everything outside a race (named "main")."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.spinning: WeakKeyDictionary[object, int] = WeakKeyDictionary()
+        """The spinning locks held at present, and how often; while any is, no sleeping."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    def begin_spinning(self, lock: object) -> None:
+        """*lock* was taken: from now on, no sleeping."""
+        self.spinning[lock] = self.spinning.get(lock, 0) + 1
+
+    def end_spinning(self, lock: object) -> None:
+        """*lock* was let go of, once."""
+        self.spinning[lock] -= 1
+        if not self.spinning[lock]:
+            del self.spinning[lock]
+
+
+class Task(Context):
+    """One simulated CPU's work in a :class:`Race`; made by :meth:`Race.task`."""
+
+    def __init__(self, race: Race, name: str, work: Callable[[], Any]) -> None:
+        super().__init__(name)
+        self.result: Any = None
+        self.started = self.done = False
+        self.labels: list[str] = []
+        """The points passed so far."""
+        self.race, self._work = race, work
+        self._ready: Callable[[], bool] | None = None
+        self._awaited: object = None
+        self._greenlet = greenlet.greenlet(self._run)
+        self._greenlet.task = self
+
+    def __repr__(self) -> str:
+        if self.done:
+            return f"<Task {self.name} [done]>"
+        if self._ready:
+            return f"<Task {self.name} [{self.waits_for}]>"
+        return f"<Task {self.name} [at {self.labels[-1]!r}]>" if self.labels else super().__repr__()
+
+    # For the test that drives the race.
+
+    def until(self, label: str) -> None:
+        """Run this task up to its next point named *label*, and stop there.
+
+        Others run only while this one waits for something they hold.
+        """
+        passed = len(self.labels)
+        while label not in self.labels[passed:]:
+            if self.done:
+                raise self._never_reached(label)
+            self.race.advance(self)
+
+    def finish(self) -> Any:
+        """Run this task to its end, and return what its function returned."""
+        while not self.done:
+            self.race.advance(self)
+        return self.result
+
+    def _never_reached(self, label: str) -> BadInput:
+        seen = ", ".join(repr(name) for name in dict.fromkeys(self.labels)) or "none"
+        return BadInput(
+            f"task {self.name}", f"ended before a point {label!r}", f"the points it passed: {seen}"
+        )
+
+    # For the race.
+
+    @property
+    def runnable(self) -> bool:
+        """It waits for nothing, or what it waits for has happened."""
+        return not self.done and (self._ready is None or self._ready())
+
+    @property
+    def waits_for(self) -> str:
+        """Why it cannot run, for messages: what it waits for, as that stands now."""
+        return f"waits for {self._awaited}"
+
+    def step(self) -> None:
+        """Run the task to its next point, wait or end; exceptions of its function come out here."""
+        self.started = True
+        self._greenlet.parent = greenlet.getcurrent()
+        try:
+            self._greenlet.switch()
+        finally:
+            self.done = self._greenlet.dead
+
+    # For the task itself, through `point` and `wait_for`.
+
+    def pause(self) -> None:
+        """Let the hub decide who runs next."""
+        self._greenlet.parent.switch()
+
+    def wait(self, ready: Callable[[], bool], awaited: object) -> None:
+        """Stay out of the hub's choice until *ready*."""
+        self._ready, self._awaited = ready, awaited
+        while not ready():
+            self.pause()
+        self._ready = self._awaited = None
+
+    def _run(self) -> None:
+        self.result = self._work()
+
+
+MAIN = Context("main")
+
+
+def current() -> Task | None:
+    """The task that runs now; `None` outside a race."""
+    task: Task | None = getattr(greenlet.getcurrent(), "task", None)
+    return task
+
+
+def context() -> Context:
+    """Who runs now, "main" outside a race."""
+    return current() or MAIN
+
+
+def may_sleep(awaited: object) -> None:
+    """Refuse to sleep while a spinning lock is held (might_sleep())."""
+    here = context()
+    for lock in here.spinning:
+        raise ContractViolation(
+            "L10", str(awaited), f"{here.name} sleeps", f"while it holds {lock}"
+        )
+
+
+def wait_until(ready: Callable[[], bool], awaited: object) -> None:
+    """Let others run until *ready*; outside a race nobody else can, so that is a deadlock."""
+    if ready():
+        return
+    task = current()
+    if task is None:
+        raise Deadlock(f"main waits for {awaited}, and no other task runs that could end the wait")
+    task.wait(ready, awaited)

@@ -1,0 +1,67 @@
+"""`WorkQueue`: work that a driver leaves for later, because it cannot do it where it is.
+
+zsmalloc frees an emptied zspage so, when it cannot get all the page locks at once.
+
+Follows kernel/workqueue.c of Linux v6.1.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from movable.sched.race import Race
+from movable.sched.tasks import current, wait_until
+
+Work = Callable[[], object]
+
+
+class WorkQueue:
+    """Work in the order it was queued (`struct workqueue_struct`, ordered).
+
+    In a race the work is a task of its own, named after the queue. Outside a race nothing runs
+    before :meth:`flush`.
+    """
+
+    def __init__(self, name: str = "kworker") -> None:
+        self.name = name
+        self._pending: deque[Work] = deque()
+        self._running = False
+        self._worked_by: Race | None = None
+
+    def __repr__(self) -> str:
+        return f"<WorkQueue {self.name} [{len(self._pending)} pending]>"
+
+    def queue(self, work: Work) -> bool:
+        """Have *work* called later; `False` if it is pending already (queue_work()).
+
+        Work that has begun is no longer pending, and so can queue itself again.
+        """
+        if work in self._pending:
+            return False
+        self._pending.append(work)
+        self._employ_worker()
+        return True
+
+    def flush(self) -> None:
+        """Return when nothing is pending and nothing runs (flush_workqueue())."""
+        self._employ_worker()
+        if not current():
+            self._work()
+        wait_until(lambda: not (self._pending or self._running), self)
+
+    def _employ_worker(self) -> None:
+        """In a race, see to it that a task of that race does what is pending."""
+        task = current()
+        if task and self._pending and self._worked_by is not task.race:
+            self._worked_by = task.race
+            task.race.task(self.name, self._work)
+
+    def _work(self) -> None:
+        while self._pending and not self._running:
+            self._running = True
+            try:
+                self._pending.popleft()()
+            finally:
+                self._running = False
+        self._worked_by = None

@@ -1,0 +1,213 @@
+"""No answer of a driver can hurt the VM: the promise is named, and the memory stays whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from core.mm.ground import small
+from movable import AddressSpace, IsolateMode, MigrateMode, Mutex, Page, hookimpl, sched
+from movable.drivers.scripted import Script, Scripted
+from movable.errors import ContractViolation, Deadlock
+from movable.mm.memory import Memory
+
+
+class Rude(Scripted):
+    """Breaks one promise in one hook, and does the rest as it should."""
+
+    hook = ""
+    answer: Any = None
+    error: Exception | None = None
+    unlocks = ""
+
+    @hookimpl
+    def isolate_page(self, page: Page, mode: IsolateMode) -> bool:
+        taken = super().isolate_page(page, mode)
+        return bool(taken) if self.hook != "isolate_page" else self._misbehave(page, page)
+
+    @hookimpl
+    def migratepage(
+        self, mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode
+    ) -> int:
+        if self.hook == "migratepage":
+            answer: int = self._misbehave(page, newpage)
+            return answer
+        return super().migratepage(mapping, newpage, page, mode)
+
+    @hookimpl
+    def putback_page(self, page: Page) -> None:
+        super().putback_page(page)
+        if self.hook == "putback_page":
+            self._misbehave(page, page)
+
+    def _misbehave(self, page: Page, newpage: Page) -> Any:
+        if self.unlocks:
+            {"page": page, "newpage": newpage}[self.unlocks].unlock()
+        if self.error:
+            raise self.error
+        return self.answer
+
+
+def broken(**mistake: Any) -> tuple[ContractViolation, Memory, Rude, Page]:
+    """Compact three pages of a driver with a mistake: what is raised, and what is left."""
+    ground = small()
+    hook = mistake.get("hook")
+    driver = Rude(ground.memory, Script([0] * 3, [0] * 3, [int(hook == "putback_page")] * 3))
+    for name, value in mistake.items():
+        setattr(driver, name, value)
+    pages = ground.driver(driver.mapping, ground.span(0, range(3)))
+    memory = ground.done()
+
+    with pytest.raises(ContractViolation) as raised:
+        memory.compact_memory()
+    return raised.value, memory, driver, pages[0]
+
+
+def isolated_pages(memory: Memory, driver: Rude) -> int:
+    """How many of the driver's pages are still isolated."""
+    pages = [memory.page(pfn) for pfn in range(memory.nr_frames)]
+    return sum(page.isolated for page in pages if page.mapping is driver.mapping)
+
+
+HOOKS = {"isolate_page": "D06", "migratepage": "D16", "putback_page": "D20"}
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_a_hook_that_raises_breaks_a_promise(hook: str) -> None:
+    """The error's own words are kept, and the rule of that hook is named."""
+    error, memory, driver, _ = broken(hook=hook, error=KeyError("lost"))
+
+    assert error.rule == HOOKS[hook]
+    assert error.call == f"rude.{hook}"
+    assert error.detail == "raised KeyError: 'lost'"
+    assert isolated_pages(memory, driver) == 0
+    memory.validate()
+
+
+@pytest.mark.parametrize("answer", [None, 7, 0, 1, "x"])
+def test_isolate_page_must_answer_true_or_false(answer: object) -> None:
+    """A page whose driver answers nonsense is not taken."""
+    error, memory, driver, page = broken(hook="isolate_page", answer=answer)
+
+    assert error.rule == "D06"
+    assert error.detail.startswith(f"answered {answer!r}, ")
+    assert (page.isolated, page.locked, page.refcount) == (False, False, 1)
+    assert isolated_pages(memory, driver) == 0
+    memory.validate()
+
+
+@pytest.mark.parametrize("answer", [None, 7, "x", True, False, -4096, 1.0])
+def test_migratepage_must_answer_0_or_an_errno(answer: object) -> None:
+    """Anything else counts as -EBUSY, so the page is put back."""
+    error, memory, driver, page = broken(hook="migratepage", answer=answer)
+
+    assert error.rule == "D16"
+    assert error.detail.startswith(f"answered {answer!r}, ")
+    assert driver.mapping.stats.putback == 3
+    assert (page.isolated, page.locked, page.refcount) == (False, False, 1)
+    assert isolated_pages(memory, driver) == 0
+    memory.validate()
+
+
+@pytest.mark.parametrize(
+    ("hook", "unlocks", "answer"),
+    [
+        ("isolate_page", "page", True),
+        ("isolate_page", "page", False),
+        ("migratepage", "page", -16),
+        ("migratepage", "newpage", -16),
+        ("putback_page", "page", None),
+    ],
+)
+def test_a_hook_must_return_with_the_page_locked(hook: str, unlocks: str, answer: object) -> None:
+    """I04; the VM locks it again and goes on as if nothing had happened."""
+    error, memory, driver, page = broken(hook=hook, unlocks=unlocks, answer=answer)
+
+    assert (error.rule, error.call) == ("I04", f"rude.{hook}")
+    assert "unlocked" in error.detail
+    assert (page.locked, isolated_pages(memory, driver)) == (False, 0)
+    memory.validate()
+
+
+def test_the_first_of_several_mistakes_is_named() -> None:
+    """What follows is often only its consequence."""
+    error, *_ = broken(hook="migratepage", unlocks="page", answer="x")
+
+    assert error.rule == "D16"
+
+
+def test_a_violation_that_a_hook_raises_itself_is_passed_on() -> None:
+    """An observer's verdict is not wrapped in another."""
+    verdict = ContractViolation("I08", "<Page 1>", "test", "seen")
+
+    error, memory, *_ = broken(hook="migratepage", error=verdict)
+
+    assert error is verdict
+    memory.validate()
+
+
+def test_after_a_mistake_the_memory_can_be_compacted_again() -> None:
+    """The fault is told once, and does not stick."""
+    _, memory, driver, _ = broken(hook="migratepage", answer=None)
+    driver.hook = ""
+
+    memory.compact_memory()
+
+    assert driver.mapping.stats.migrated == 3
+    memory.validate()
+
+
+def test_the_run_ends_at_the_first_mistake() -> None:
+    """Later zones and blocks are not touched by a VM whose driver lies."""
+    ground = small()
+    driver = Rude(ground.memory)
+    driver.hook, driver.answer = "isolate_page", None
+    ground.driver(driver.mapping, [*ground.span(0, [0]), *ground.span(1, [0])])
+    memory = ground.done()
+
+    with pytest.raises(ContractViolation):
+        memory.compact_memory()
+
+    assert driver.calls == 1
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_a_hook_that_waits_for_ever_breaks_a_promise(hook: str) -> None:
+    """Outside a race nobody could let go of the mutex, so the VM does not hang with its driver."""
+    mutex = Mutex("device")
+    mutex.lock()
+    with pytest.raises(Deadlock) as waits:
+        mutex.lock()
+
+    error, memory, driver, page = broken(hook=hook, error=waits.value)
+
+    assert error.rule == "I18"
+    assert error.detail.startswith("would wait for ever: ")
+    assert (page.isolated, page.locked, page.refcount) == (False, False, 1)
+    assert isolated_pages(memory, driver) == 0
+    memory.validate()
+
+
+def test_a_page_that_was_locked_and_left_is_put_back_all_the_same() -> None:
+    """L07: outside a race its lock would never come free; the VM says so and cleans up."""
+    ground = small()
+    driver = Scripted(ground.memory)
+    [page] = ground.driver(driver.mapping, [ground.at(0)])
+    memory = ground.done()
+
+    def forget(label: str, seen: Page | None) -> None:
+        if label == "isolate unlocked" and seen == page:
+            page.trylock()
+
+    sched.subscribe(forget)
+    try:
+        with pytest.raises(ContractViolation) as raised:
+            memory.compact_memory()
+    finally:
+        sched.unsubscribe(forget)
+
+    assert raised.value.rule == "L07"
+    assert driver.mapping.stats.putback == 1
+    assert (page.isolated, page.locked, page.refcount) == (False, False, 1)
+    memory.validate()

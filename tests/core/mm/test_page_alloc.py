@@ -1,0 +1,147 @@
+"""The allocator's doors: zones from the highest down, watermarks, and what is left of an owner."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.mm.ground import Ground, listed, small
+from movable.errors import OutOfMemory
+from movable.mm import mm_types as t
+from movable.mm import page_alloc
+from movable.mm.memory import Memory
+from movable.page_flags import PG_dirty, PG_slab
+
+SMALL = {"pageblock_order": 3, "max_order": 5}
+
+
+def test_the_highest_zone_is_asked_first() -> None:
+    """Lower zones are for those who need them."""
+    memory = Memory.blank(96, ("DMA", 32), ("DMA32", 64), **SMALL)
+
+    assert memory.alloc_pages(0, t.MOVABLE) == 32
+
+
+def test_a_zone_at_its_watermark_is_passed_over() -> None:
+    """W-3: with the boost on top, and strictly."""
+    memory = Memory.blank(96, ("DMA", 32), ("DMA32", 64), **SMALL)
+    memory.zone["watermark"][1] = 63, 63, 63
+    first = memory.alloc_pages(0, t.MOVABLE)
+
+    memory.zone["watermark"][1] = 63, 64, 64
+    second = memory.alloc_pages(0, t.MOVABLE)
+
+    assert (first, second) == (32, 0)
+
+
+def test_the_reserve_of_a_lower_zone_is_kept() -> None:
+    """W-6: a request that could have had the higher zone leaves it alone."""
+    memory = Memory.blank(96, ("DMA", 32), ("DMA32", 64), **SMALL)
+    memory.zone["lowmem_reserve"][0, 1] = 32
+    memory.zone["watermark"][1] = 64, 64, 64
+
+    with pytest.raises(OutOfMemory, match="no free block of order 0"):
+        memory.alloc_pages(0, t.MOVABLE)
+
+
+def test_the_last_try_is_at_the_minimum_and_takes_the_boost_back() -> None:
+    """W-8: what reclaim would do otherwise."""
+    memory = Memory.blank(64, **SMALL)
+    memory.zone["watermark"][0], memory.zone["boost"] = (10, 100, 100), 500
+
+    pfn = memory.alloc_pages(0, t.MOVABLE)
+
+    assert (pfn, memory.zone["boost"][0]) == (0, 0)
+
+
+def test_with_a_normal_zone_fragments_are_avoided_first() -> None:
+    """W-7: another zone's whole block before a part of this one's."""
+    memory = Memory.blank(128, ("DMA", 32), ("DMA32", 32), ("Normal", 64), **SMALL)
+    for z, pfn in ((2, 64), (2, 80), (2, 96), (2, 112)):
+        assert memory.engine.call(page_alloc.rmqueue_zone, z, 4, t.MOVABLE, False) == pfn
+    memory.free_pages(64, 2)
+    memory.engine.call(page_alloc.free_pages, 72, 0)
+
+    unmovable = memory.alloc_pages(2, t.UNMOVABLE)
+
+    assert unmovable == 32
+
+
+def test_without_a_normal_zone_fragments_are_not_avoided() -> None:
+    """W-7."""
+    memory = Memory.blank(64, ("DMA", 32), ("DMA32", 32), **SMALL)
+    for _ in range(2):
+        memory.engine.call(page_alloc.rmqueue_zone, 1, 4, t.MOVABLE, False)
+    memory.free_pages(32, 4)
+    memory.engine.call(page_alloc.rmqueue_zone, 1, 3, t.MOVABLE, False)
+
+    assert memory.alloc_pages(0, t.UNMOVABLE) == 40
+
+
+def test_a_freed_block_keeps_nothing_of_its_owner() -> None:
+    """Flags, mapping, counts and private are gone, on every page of it."""
+    ground = Ground(2, 4, 6)
+    ground.kernel(range(ground.start, ground.end), PG_slab | PG_dirty)
+    memory = ground.done()
+    frames = memory.mem_map[ground.at(0) : ground.at(1)]
+    frames["mapping"], frames["private"], frames["mapcount"] = 34, 7, 3
+
+    memory.engine.call(page_alloc.free_pages, ground.at(0), 3)
+
+    for field in ("flags", "mapping", "mapcount", "refcount"):
+        assert frames[field][:8].tolist() == [0] * 8
+        assert frames[field][8] != 0
+    assert frames["private"][1:8].tolist() == [0] * 7
+
+
+def test_large_blocks_go_straight_to_the_free_lists() -> None:
+    """P-1: orders between 3 and the pageblock's have no per-CPU list."""
+    ground = Ground(2, 5, 7)
+    ground.kernel(range(ground.start, ground.end))
+    memory = ground.done()
+
+    memory.engine.call(page_alloc.free_pages, ground.at(0), 4)
+
+    assert listed(memory, 4) == [ground.at(0)]
+    assert memory.vmstat()["pgfree"] == 16
+    assert memory.zone["pcp_count"][0, 0] == 0
+
+
+def test_an_allocated_page_is_blank_and_referenced_once() -> None:
+    """Its owner is the caller."""
+    memory = Memory.blank(64, **SMALL)
+
+    page = memory.alloc_page()
+
+    assert (page.refcount, page.private, page.locked, page.mapping) == (1, 0, False, None)
+    memory.validate()
+
+
+@pytest.mark.parametrize(("movable", "migratetype"), [(True, t.MOVABLE), (False, t.UNMOVABLE)])
+def test_a_driver_says_whether_its_page_can_move(movable: bool, migratetype: int) -> None:
+    """So that what cannot is kept in blocks of its own."""
+    memory = Memory.blank(64, **SMALL)
+
+    page = memory.alloc_page(movable)
+
+    assert memory.pageblock[page.pfn >> 3] & t.BLOCK_TYPE == migratetype
+
+
+def test_a_failing_allocation_may_be_helped() -> None:
+    """`on_alloc_failure` is asked once, and then the request is tried again."""
+    ground = small()
+    ground.kernel([p for p in range(ground.start, ground.end) if not ground.used[p]])
+    memory = ground.done()
+    memory.zone["watermark"] = -100
+    asked: list[Memory] = []
+
+    def help_out(m: Memory) -> None:
+        asked.append(m)
+        m.engine.call(page_alloc.free_pages, ground.at(0), 0)
+
+    memory.on_alloc_failure = help_out
+    pfn = memory.alloc_pages(0, t.MOVABLE)
+
+    assert (pfn, asked) == (ground.at(0), [memory])
+    with pytest.raises(OutOfMemory):
+        memory.alloc_pages(1, t.MOVABLE)
+    assert len(asked) == 2

@@ -1,0 +1,122 @@
+"""The events as ftrace prints them: a replay is compared line by line."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.mm.ground import small
+from movable.mm import tracepoints as tp
+from movable.mm.tracepoints import remove_pte, set_pte
+from movable.recording import compare
+
+ZONES = ("DMA", "DMA32")
+PLACES = "zone_start=0x10 migrate_pfn=0x20 free_pfn=0x1000 zone_end=0x2000"
+SCAN = "range=(0x200 ~ 0x400) nr_scanned=131 nr_taken=32"
+NO_THP = "nr_thp_succeeded=0 nr_thp_failed=0 nr_thp_split=0 mode"
+REASON = " reason=compaction"
+
+
+def lines(*words: int) -> list[str]:
+    """The text of one event, without the head of the line."""
+    memory = small().memory
+    memory.event(*words)
+    printed = tp.lines(memory.events, ZONES, 2)
+    return [line.split(": ", 1)[1] for line in printed]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (
+            (tp.SUITABLE, 1, -1, 4),
+            "mm_compaction_suitable: node=0 zone=DMA32    order=-1 ret=continue",
+        ),
+        (
+            (tp.FINISHED, 0, -1, 5),
+            "mm_compaction_finished: node=0 zone=DMA      order=-1 ret=complete",
+        ),
+        (
+            (tp.BEGIN, 16, 32, 4096, 8192, 1),
+            f"mm_compaction_begin: {PLACES}, mode=sync",
+        ),
+        (
+            (tp.END, 16, 32, 4096, 8192, 0, 7),
+            f"mm_compaction_end: {PLACES}, mode=async status=contended",
+        ),
+        (
+            (tp.ISOLATE_MIGRATEPAGES, 512, 1024, 131, 32),
+            f"mm_compaction_isolate_migratepages: {SCAN}",
+        ),
+        (
+            (tp.ISOLATE_FREEPAGES, 512, 1024, 131, 32),
+            f"mm_compaction_isolate_freepages: {SCAN}",
+        ),
+        ((tp.MIGRATEPAGES, 31, 1), "mm_compaction_migratepages: nr_migrated=31 nr_failed=1"),
+        (
+            (tp.MIGRATE_PAGES_START, 2),
+            "mm_migrate_pages_start: mode=MIGRATE_SYNC reason=compaction",
+        ),
+        (
+            (tp.MIGRATE_PAGES, 31, 1, 1),
+            f"mm_migrate_pages: nr_succeeded=31 nr_failed=1 {NO_THP}=MIGRATE_SYNC_LIGHT" + REASON,
+        ),
+    ],
+)
+def test_an_event_reads_as_the_kernels(words: tuple[int, ...], text: str) -> None:
+    """include/trace/events/compaction.h and migrate.h."""
+    assert lines(*words) == [text]
+
+
+@pytest.mark.parametrize("event", [tp.SET_MIGRATION_PTE, tp.REMOVE_MIGRATION_PTE])
+def test_a_page_has_a_line_for_each_of_its_mappings(event: int) -> None:
+    """One event here stands for all of them."""
+    assert len(lines(event, 4711, 3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("event", "name", "pte"),
+    [
+        (tp.SET_MIGRATION_PTE, "set_migration_pte", set_pte),
+        (tp.REMOVE_MIGRATION_PTE, "remove_migration_pte", remove_pte),
+    ],
+)
+def test_a_frame_can_be_read_back_from_its_pte(event: int, name: str, pte: object) -> None:
+    """What compare.py does with the kernel's lines."""
+    (line,) = lines(event, 0x1234567, 1)
+
+    assert compare.events("  task-1 [000] ..... 1.0: " + line) == [(name, str(0x1234567))]
+    assert callable(pte)
+
+
+def test_a_line_begins_as_ftraces() -> None:
+    """Task, CPU, flags, time 0."""
+    memory = small().memory
+    memory.event(tp.MIGRATE_PAGES_START, 2)
+
+    (line,) = tp.lines(memory.events, ZONES, 2)
+
+    assert line.startswith("         movable-1       [002] .....     0.000000: mm_migrate_pages")
+
+
+def test_the_trace_grows_as_needed() -> None:
+    """Python reserves room before compiled code writes."""
+    memory = small().memory
+    room = len(memory.trace)
+
+    memory.reserve_trace(room + 1)
+    memory.event(tp.MIGRATEPAGES, 1, 2)
+
+    assert len(memory.trace) > room
+    assert list(tp.events(memory.events)) == [(tp.MIGRATEPAGES, [1, 2])]
+
+
+def test_what_was_traced_survives_growing() -> None:
+    """It is copied to the larger array."""
+    memory = small().memory
+    memory.event(tp.MIGRATEPAGES, 1, 2)
+
+    memory.reserve_trace(2 * len(memory.trace))
+
+    assert list(tp.events(memory.events)) == [(tp.MIGRATEPAGES, [1, 2])]
+    assert np.asarray(memory.events).tolist() == [tp.MIGRATEPAGES, 1, 2]
