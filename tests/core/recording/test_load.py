@@ -211,3 +211,43 @@ def zones(old: str, new: str) -> Callable[[Arrays], None]:
 def test_impossible_zones_are_refused(tmp_path: Path, old: str, new: str) -> None:
     """A field that is missing, frames or CPUs that do not exist."""
     refused(write(tmp_path / "x.npz", zones(old, new)))
+
+
+PG_LRU, PG_SWAPBACKED = np.uint64(1 << 4), np.uint64(1 << 19)
+
+
+def batched(anonymous: bool) -> Callable[[Arrays], None]:
+    """Has twenty LRU pages wait in another CPU's batch instead: a reference more, PG_lru clear."""
+
+    def change(found: Arrays) -> None:
+        pages = found["pages0"]
+        lru = pages["kind"] == f.LRU
+        alike = (pages["mapping"] & np.uint64(1) != 0) == anonymous
+        chosen = np.flatnonzero(lru & alike)[::40][:20]
+        pages["kind"][chosen] = f.OTHER
+        pages["flags"][chosen] &= ~PG_LRU
+        if not anonymous:  # a file's page cache, which no swap stands behind
+            pages["flags"][chosen] &= ~PG_SWAPBACKED
+        pages["refcount"][chosen] += 1
+
+    return change
+
+
+@pytest.mark.parametrize("anonymous", [True, False])
+def test_pages_in_other_cpus_batches_are_drained_first(anonymous: bool, tmp_path: Path) -> None:
+    """A manual run flushes every CPU's batch, so it does the same as if they had been LRU pages."""
+    path = write(tmp_path / "x.npz", batched(anonymous))
+
+    loaded = load(read(path))
+    waiting = len(loaded.memory.other_lru_batches)
+    loaded.memory.compact_memory()
+    made = dump.after(loaded)
+
+    plain = load(read(SAMPLE))
+    plain.memory.compact_memory()
+    wanted = dump.after(plain)
+    assert waiting == 20
+    for name in ("free1", "log", "trace", "zones1"):
+        assert np.array_equal(made[name], wanted[name]), name
+    for name in ("kind", "mapping", "refcount", "mapcount", "priv"):
+        assert np.array_equal(made["pages1"][name], wanted["pages1"][name]), name
