@@ -80,8 +80,9 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     result = dict(base)
     for key, new in changes.items():
         old = result.get(key)
-        tables = isinstance(old, Mapping) and isinstance(new, Mapping)
-        result[key] = merged(old, new) if tables else new  # type: ignore[arg-type]
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            new = merged(old, new)  # noqa: PLW2901
+        result[key] = new
     return result
 
 

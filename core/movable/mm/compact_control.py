@@ -23,8 +23,7 @@ class Word:
     """A field of the record, shared with compiled code, as an attribute of Python's view of it."""
 
     def __set_name__(self, owner: type, name: str) -> None:
-        assert t.COMPACT_CONTROL.fields is not None
-        self.index = t.COMPACT_CONTROL.fields[name][1] // 8
+        self.index = t.word_index(t.COMPACT_CONTROL, name)
 
     def __get__(self, cc: CompactControl, owner: type) -> int:
         return cc.words[self.index]
@@ -33,7 +32,7 @@ class Word:
         cc.words[self.index] = value
 
 
-NR_FREEPAGES = t.COMPACT_CONTROL.names.index("nr_freepages")  # type: ignore[union-attr]
+NR_FREEPAGES = t.word_index(t.COMPACT_CONTROL, "nr_freepages")
 
 
 class CompactControl:

@@ -40,8 +40,8 @@ NR_COMPACTORS = 16
 HEADS_PER_COMPACTOR = 5
 TRACE_START = 1 << 22
 """Words of room for events at first; what is not used costs no memory."""
-TRACE_COUNT = t.NODE.fields["trace_count"][1] // 8  # type: ignore[index]
-VM_COUNTERS = t.NODE.fields["vm"][1] // 8  # type: ignore[index]
+TRACE_COUNT = t.word_index(t.NODE, "trace_count")
+VM_COUNTERS = t.word_index(t.NODE, "vm")
 """Where these stand in the node's words."""
 
 

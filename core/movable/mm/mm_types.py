@@ -22,6 +22,12 @@ def words(array: Any) -> memoryview[int]:
     return memoryview(array)
 
 
+def word_index(record: np.dtype[Any], field: str) -> int:
+    """Where *field* stands in a record that is all 64-bit words (ZONE, NODE, COMPACT_CONTROL)."""
+    assert record.fields is not None
+    return record.fields[field][1] // 8
+
+
 PAGE = np.dtype(
     [
         ("flags", "u4"),
