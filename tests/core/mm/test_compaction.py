@@ -10,7 +10,7 @@ from movable.errors import MovableError
 from movable.mm import mm_types as t
 from movable.mm import tracepoints
 from movable.mm.compact_control import CompactControl
-from movable.mm.compaction import isolate
+from movable.mm.compaction import compact_zone, isolate
 from movable.mm.memory import Memory
 from movable.page_flags import PG_lru, PG_swapbacked
 
@@ -329,3 +329,15 @@ def test_there_are_lists_for_so_many_compactors_only() -> None:
     for cc in many:
         cc.close()
     CompactControl(memory).close()
+
+
+def test_a_zone_begins_with_what_waits_in_the_lru_batch() -> None:
+    """CZ-6: pages on their way to an LRU list are sources, too."""
+    memory = Memory.blank(4096)
+    memory.fill("anon", 4)
+    cc = CompactControl(memory)
+
+    compact_zone(cc, 0)
+    cc.close()
+
+    assert memory.lru_stats["anonymous"]["isolated"] == 4

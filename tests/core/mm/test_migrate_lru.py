@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from core.mm.ground import Ground, control, migrate, pairs, small
@@ -315,3 +316,20 @@ def test_an_unmapped_page_leaves_no_event_and_waits_in_the_batch() -> None:
 
     assert pairs(memory) == []
     assert memory.node["lru_add_count"][0] == 1
+
+
+def test_the_private_word_goes_along() -> None:
+    """MP-12: swap entries and buffers are found through it."""
+    memory = Memory.blank(4096)
+    pages = memory.fill("anon", 3000)
+    memory.drop(pages[::2])
+    frames = memory.mem_map[: memory.nr_frames]
+    frames["private"][pages[1::2]] = frames["content"][pages[1::2]]
+
+    memory.compact_memory()
+    memory.lru_add_drain_all()
+
+    kept = np.flatnonzero(frames["flags"] & PG_lru)
+    assert memory.vmstat()["pgmigrate_success"] > 0
+    assert len(kept) == 1500
+    assert np.array_equal(frames["private"][kept], frames["content"][kept])
