@@ -41,8 +41,11 @@ class MappingStats:
     again: int = 0
     failed: int = 0
     putback: int = 0
-    released: int = 0
-    """Pages that the driver gave up while they were isolated."""
+
+    @property
+    def released(self) -> int:
+        """Pages that the driver gave up while they were isolated (once nothing is isolated)."""
+        return self.isolated - self.migrated - self.putback
 
 
 class AddressSpace:

@@ -81,6 +81,10 @@ class Frames(Protocol):
     @property
     def next(self) -> Column: ...
     @property
+    def real_bytes(self) -> bool: ...
+    @property
+    def page_size(self) -> int: ...
+    @property
     def lock_owner(self) -> MutableMapping[int, object]: ...
     @property
     def lists(self) -> MutableMapping[int, PageList]: ...
@@ -88,7 +92,6 @@ class Frames(Protocol):
     def mapping_of(self, word: int) -> AddressSpace | None: ...
     def word_of(self, mapping: AddressSpace) -> int: ...
     def release(self, pfn: int) -> None: ...
-    def copy(self, to: int, source: int) -> None: ...
     def read(self, pfn: int, offset: int, size: int) -> bytes: ...
     def write(self, pfn: int, offset: int, data: bytes) -> None: ...
 
@@ -170,7 +173,9 @@ class Page:
     def lock(self) -> None:
         """Take the page lock, sleeping until it is free (lock_page())."""
         if not self.trylock():
-            sched.wait_for(lambda: not self.locked, f"the lock of {self!r}")
+            holder = self._frames.lock_owner.get(self.pfn)
+            held = f", held by {holder!r}" if holder else ""
+            sched.wait_for(lambda: not self.locked, f"the lock of {self!r}{held}")
             self.trylock()
 
     def unlock(self) -> None:
@@ -180,8 +185,6 @@ class Page:
         if not flags & PG_locked:
             raise ContractViolation("I04", repr(self), "unlock", "it is not locked")
         frames.flags[pfn] = flags & NOT_LOCKED
-        if frames.lock_owner:
-            frames.lock_owner.pop(pfn, None)
 
     # What the mapping word says.
 
@@ -247,9 +250,13 @@ class Page:
         that holds the page already still sees what it was, clears PG_isolated, and does not call
         the driver. It is not the inverse of :meth:`set_movable`; only freeing removes the tag.
         """
-        if not self.movable:
+        frames, pfn = self._frames, self.pfn
+        word = frames.mapping[pfn]
+        if word & PAGE_MAPPING_FLAGS != PAGE_MAPPING_MOVABLE or word == PAGE_MAPPING_MOVABLE:
             raise ContractViolation("I02", repr(self), "clear_movable", "the page is not movable")
-        self._frames.mapping[self.pfn] = PAGE_MAPPING_MOVABLE
+        if not frames.flags[pfn] & PG_locked:
+            raise ContractViolation("I03", repr(self), "clear_movable", "the page is not locked")
+        frames.mapping[pfn] = PAGE_MAPPING_MOVABLE
 
     @property
     def isolated(self) -> bool:
@@ -334,7 +341,10 @@ class Page:
 
     def copy_from(self, page: Page) -> None:
         """Make this page's contents those of *page* (copy_highpage())."""
-        self._frames.copy(self.pfn, page.pfn)
+        frames = self._frames
+        frames.content[self.pfn] = frames.content[page.pfn]
+        if frames.real_bytes:
+            frames.write(self.pfn, 0, frames.read(page.pfn, 0, frames.page_size))
 
     def read(self, offset: int, size: int) -> bytes:
         """*size* bytes at *offset*; only in a memory made to carry real bytes."""

@@ -72,7 +72,10 @@ class Snapshot:
         """What *memory* looks like now."""
         zones = memory.zones
         unusable = [memory.unusable_index(order) for order in range(memory.max_order)]
-        mappings = {mapping.name: asdict(mapping.stats) for mapping in memory.mappings}
+        mappings = {
+            mapping.name: asdict(mapping.stats) | {"released": mapping.stats.released}
+            for mapping in memory.mappings
+        }
         return cls(
             codes=np.array(memory.owners(), dtype=np.uint8),
             names=tuple(memory.owner_names),

@@ -25,6 +25,7 @@ class Frames:
 
     def __init__(self, size: int = 8) -> None:
         self.size = size
+        self.real_bytes, self.page_size = True, 16
         self.flags: Column = [0] * size
         self.refcount: Column = [0] * size
         self.mapcount: Column = [0] * size
@@ -58,10 +59,6 @@ class Frames:
     def release(self, pfn: int) -> None:
         point("freed", self.page(pfn))
         self.flags[pfn] = self.mapping[pfn] = self.private[pfn] = self.mapcount[pfn] = 0
-
-    def copy(self, to: int, source: int) -> None:
-        self.content[to] = self.content[source]
-        self.bytes[to][:] = self.bytes[source]
 
     def read(self, pfn: int, offset: int, size: int) -> bytes:
         return bytes(self.bytes[pfn][offset : offset + size])

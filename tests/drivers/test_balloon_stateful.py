@@ -15,11 +15,13 @@ from hypothesis.stateful import (
     rule,
 )
 
+from core.mm.ground import call
 from drivers.guests import Guest
-from movable import IsolateMode, MigrateMode, point
+from movable import MigrateMode, point
+from movable.mm import steps
 from movable.mm.compact_control import CompactControl
 from movable.mm.isolate_freepages import release_freepages
-from movable.mm.migrate import isolate_movable_page, migrate_pages, putback_movable_pages
+from movable.mm.list import list_add_tail
 from movable.observers.contract import Contract
 
 FRAMES, BLOCK = 256, 16
@@ -84,23 +86,26 @@ class BalloonMachine(RuleBasedStateMachine):
         assert self.guest.host.pfns == pfns
 
     @precondition(lambda self: self.isolated is None and len(self.balloon.pages) > 0)
-    @rule(count=st.integers(1, 8))
-    def isolate(self, count: int) -> None:
+    @rule(
+        count=st.integers(1, 8),
+        mode=st.sampled_from([MigrateMode.ASYNC, MigrateMode.SYNC, MigrateMode.SYNC_NO_COPY]),
+    )
+    def isolate(self, count: int, mode: MigrateMode) -> None:
         """A second compactor takes some pages, and is then interrupted."""
-        self.isolated = cc = CompactControl(self.memory)
-        cc.record["free_pfn"], cc.record["mode"] = FRAMES - BLOCK, MigrateMode.SYNC
+        self.isolated = cc = CompactControl(self.memory, mode)
+        cc["free_pfn"] = FRAMES - BLOCK
         for page in list(self.balloon.pages)[-count:]:
-            assert isolate_movable_page(self.memory, page.pfn, IsolateMode.UNEVICTABLE)
-            self.memory.list_add_tail(page.pfn, cc.migratepages)
+            assert cc.run(steps.ISOLATE_MOVABLE_PAGE, page=page.pfn)
+            call(list_add_tail, self.memory.mem_map, page.pfn, cc["migratepages"])
             point("on the migrate list", page)
             cc.record["nr_migratepages"][0] += 1
 
     @precondition(lambda self: self.isolated is not None)
-    @rule(mode=st.sampled_from([MigrateMode.ASYNC, MigrateMode.SYNC, MigrateMode.SYNC_NO_COPY]))
-    def move_isolated(self, mode: MigrateMode) -> None:
+    @rule()
+    def move_isolated(self) -> None:
         """It goes on: what cannot be moved is put back."""
         assert self.isolated
-        migrate_pages(self.isolated, mode)
+        self.isolated.run(steps.MIGRATE_PAGES)
         self.put_back()
 
     @precondition(lambda self: self.isolated is not None)
@@ -108,7 +113,7 @@ class BalloonMachine(RuleBasedStateMachine):
     def put_back(self) -> None:
         assert self.isolated
         cc = self.isolated
-        putback_movable_pages(self.memory, cc.migratepages)
+        cc.run(steps.PUTBACK_MOVABLE_PAGES, putback_head=cc["migratepages"])
         self.memory.engine.call(release_freepages, cc.record)
         cc.close()
         self.isolated = None

@@ -8,7 +8,6 @@ recordings plays the same part; here it is a driver like any other.
 
 from __future__ import annotations
 
-from array import array
 from dataclasses import dataclass, field
 
 from movable import (
@@ -36,16 +35,16 @@ class Script:
 
 
 class Scripted:
-    """Answers by script, and logs each call as (op, number, pfn, new pfn, mode, answer)."""
+    """Answers by script, and logs each call: op, number, pfn, new pfn, mode, answer, in a row."""
 
     def __init__(self, memory: Memory, config: Script | None = None) -> None:
         self.memory, self.script = memory, config or Script()
         self.tries = [0] * len(self.script.again)
-        self.log = array("q")
+        self.log: list[int] = []
         self.mapping = AddressSpace(self, memory)
 
     def __repr__(self) -> str:
-        return f"<Scripted [{len(self.tries)} rows, {len(self.log) // 6} calls]>"
+        return f"<Scripted [{len(self.tries)} rows, {self.calls} calls]>"
 
     @property
     def calls(self) -> int:
@@ -57,7 +56,7 @@ class Scripted:
         number = page.private
         refuse = self.script.refuse
         taken = not (number < len(refuse) and refuse[number])
-        self.log.extend((ISOLATE, number, page.pfn, 0, mode, taken))
+        self.log += (ISOLATE, number, page.pfn, 0, mode, taken)
         return taken
 
     @hookimpl
@@ -65,27 +64,23 @@ class Scripted:
         self, mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode
     ) -> int:
         number = page.private
-        answer = self._answer(number)
+        answer = self._answer(number) if number < len(self.tries) else SUCCESS
         if answer is SUCCESS:
             newpage.copy_from(page)
             newpage.get()
             newpage.private = number
-            if page.mapcount:  # a page type: recorded pages of real drivers have one
-                newpage.mapcount, page.mapcount = page.mapcount, 0
             newpage.set_movable(mapping)
             page.private = 0
             page.clear_movable()
             page.put()
-        self.log.extend((MIGRATE, number, page.pfn, newpage.pfn, mode, answer))
+        self.log += (MIGRATE, number, page.pfn, newpage.pfn, mode, answer)
         return answer
 
     @hookimpl
     def putback_page(self, page: Page) -> None:
-        self.log.extend((PUTBACK, page.private, page.pfn, 0, 0, 0))
+        self.log += (PUTBACK, page.private, page.pfn, 0, 0, 0)
 
     def _answer(self, number: int) -> int:
-        if number >= len(self.tries):
-            return SUCCESS
         if self.script.fail[number]:
             return BUSY
         if self.tries[number] < self.script.again[number]:
@@ -93,3 +88,14 @@ class Scripted:
             return AGAIN
         self.tries[number] = 0
         return SUCCESS
+
+
+class Unscripted(Scripted):
+    """Answers for recorded pages of real drivers, which keep a page type in `mapcount`."""
+
+    @hookimpl
+    def migratepage(
+        self, mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode
+    ) -> int:
+        newpage.mapcount, page.mapcount = page.mapcount, 0
+        return super().migratepage(mapping, newpage, page, mode)

@@ -106,13 +106,13 @@ def set_per_cpu(memory: Memory, z: int) -> None:
 @compiled
 def free_zone(mem_map: Array, zone: Array, pageblock: Array, node: Array, z: int) -> int:
     """Free every frame of zone *z* in the largest blocks, ascending; how many pages."""
-    start = int(zone["start_pfn"][z])
-    end = start + int(zone["spanned"][z])
+    start = int(zone[z]["start_pfn"])
+    end = start + int(zone[z]["spanned"])
     for pfn in range(start, end):
-        mem_map["flags"][pfn] = z << ZONE_SHIFT
+        mem_map[pfn]["flags"] = z << ZONE_SHIFT
     pfn = start
     while pfn < end:
-        order = int(node["max_order"][0]) - 1
+        order = int(node[0]["max_order"]) - 1
         while pfn & ((1 << order) - 1) or pfn + (1 << order) > end:
             order -= 1
         add_to_free_list(mem_map, zone, z, pfn, order, t.MOVABLE, True)

@@ -28,7 +28,7 @@ def flags_order(flags: int) -> int:
 @compiled
 def free_list(zone: Array, z: int, order: int, migratetype: int) -> int:
     """Head of one of zone *z*'s free lists."""
-    return int(zone["free_list"][z]) + order * MIGRATE_TYPES + migratetype
+    return int(zone[z]["free_list"]) + order * MIGRATE_TYPES + migratetype
 
 
 @compiled
@@ -36,27 +36,27 @@ def add_to_free_list(
     mem_map: Array, zone: Array, z: int, pfn: int, order: int, migratetype: int, tail: bool
 ) -> None:
     """Mark *pfn* as a free block of *order* and link it at one end of its list."""
-    mem_map["flags"][pfn] = PG_buddy | order << ORDER_SHIFT | z << ZONE_SHIFT
+    mem_map[pfn]["flags"] = PG_buddy | order << ORDER_SHIFT | z << ZONE_SHIFT
     head = free_list(zone, z, order, migratetype)
     if tail:
         list_add_tail(mem_map, pfn, head)
     else:
         list_add(mem_map, pfn, head)
-    zone["nr_free"][z, order] += 1
+    zone[z]["nr_free"][order] += 1
 
 
 @compiled
 def del_page_from_free_list(mem_map: Array, zone: Array, z: int, pfn: int, order: int) -> None:
     """Take a free block off its list; it is then nobody's."""
     list_del(mem_map, pfn)
-    mem_map["flags"][pfn] = z << ZONE_SHIFT
-    zone["nr_free"][z, order] -= 1
+    mem_map[pfn]["flags"] = z << ZONE_SHIFT
+    zone[z]["nr_free"][order] -= 1
 
 
 @compiled
 def move_to_free_list(mem_map: Array, zone: Array, z: int, pfn: int, migratetype: int) -> None:
     """Put a free block at the end of the list of another migratetype."""
-    order = flags_order(int(mem_map["flags"][pfn]))
+    order = flags_order(int(mem_map[pfn]["flags"]))
     list_del(mem_map, pfn)
     list_add_tail(mem_map, pfn, free_list(zone, z, order, migratetype))
 
@@ -64,17 +64,17 @@ def move_to_free_list(mem_map: Array, zone: Array, z: int, pfn: int, migratetype
 @compiled
 def page_is_buddy(mem_map: Array, node: Array, z: int, pfn: int, order: int) -> bool:
     """*pfn* is the head of a free block of exactly *order* in zone *z*."""
-    if pfn >= node["nr_frames"][0]:
+    if pfn >= node[0]["nr_frames"]:
         return False
     mask = PG_buddy | ORDER_MASK | ZONE_MASK
     wanted = PG_buddy | order << ORDER_SHIFT | z << ZONE_SHIFT
-    return int(mem_map["flags"][pfn]) & mask == wanted
+    return int(mem_map[pfn]["flags"]) & mask == wanted
 
 
 @compiled
 def buddy_merge_likely(mem_map: Array, node: Array, z: int, pfn: int, order: int) -> bool:
     """The block above will probably merge soon, so this one should be used last (B-10)."""
-    if order >= node["max_order"][0] - 2:
+    if order >= node[0]["max_order"] - 2:
         return False
     parent = pfn & (pfn ^ (1 << order))
     return page_is_buddy(mem_map, node, z, parent ^ (1 << (order + 1)), order + 1)
@@ -97,11 +97,11 @@ def free_one_page(
     """
     if migratetype != ISOLATE:
         mod_zone_free_pages(zone, node, z, 1 << order)
-    while order < node["max_order"][0] - 1:
+    while order < node[0]["max_order"] - 1:
         buddy = pfn ^ (1 << order)
         if not page_is_buddy(mem_map, node, z, buddy, order):
             break
-        if order >= node["pageblock_order"][0]:
+        if order >= node[0]["pageblock_order"]:
             other = block_type(pageblock, node, buddy)
             mergeable = migratetype < MIGRATE_PCPTYPES and other < MIGRATE_PCPTYPES
             if other != migratetype and not mergeable:
@@ -122,11 +122,11 @@ def rmqueue_smallest(
     The lower half is kept and the upper halves go to the front of their lists, so that later
     requests get ascending frames (__rmqueue_smallest(), expand()).
     """
-    for o in range(order, node["max_order"][0]):
+    for o in range(order, node[0]["max_order"]):
         head = free_list(zone, z, o, migratetype)
         if list_empty(mem_map, head):
             continue
-        pfn = int(mem_map["next"][head])
+        pfn = int(mem_map[head]["next"])
         del_page_from_free_list(mem_map, zone, z, pfn, o)
         for half in range(o - 1, order - 1, -1):
             add_to_free_list(mem_map, zone, z, pfn + (1 << half), half, migratetype, False)
@@ -143,13 +143,13 @@ def isolate_free_page(
     0 means that the zone would fall below its raw low limit; nothing has changed then.
     """
     if block_type(pageblock, node, pfn) != ISOLATE:
-        mark = zone["watermark"][z, WMARK_MIN] + (1 << order)
+        mark = zone[z]["watermark"][WMARK_MIN] + (1 << order)
         if not zone_watermark_ok(mem_map, zone, node, z, 0, mark, 0):
             return 0
         mod_zone_free_pages(zone, node, z, -(1 << order))
     del_page_from_free_list(mem_map, zone, z, pfn, order)
-    if order >= node["pageblock_order"][0] - 1:
-        for page in range(pfn, pfn + (1 << order) - 1, 1 << node["pageblock_order"][0]):
+    if order >= node[0]["pageblock_order"] - 1:
+        for page in range(pfn, pfn + (1 << order) - 1, 1 << node[0]["pageblock_order"]):
             if block_type(pageblock, node, page) < MIGRATE_PCPTYPES:
                 set_block_type(pageblock, node, page, MOVABLE)
     return 1 << order

@@ -1,4 +1,7 @@
-"""`CompactControl`: one compactor at work (`struct compact_control`, mm/internal.h, v6.1)."""
+"""`CompactControl`: one compactor at work (`struct compact_control`, mm/internal.h, v6.1).
+
+`compact_memory` is the write to /proc/sys/vm/compact_memory (rule E-1).
+"""
 
 from __future__ import annotations
 
@@ -6,55 +9,41 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from movable.errors import MovableError
-from movable.mm import isolate_freepages
+from movable import sched
+from movable.errors import BadInput, MovableError
+from movable.hookspecs import MigrateMode
 from movable.mm import mm_types as t
+from movable.mm import steps
+from movable.mm.driver_calls import HANDLERS
+from movable.mm.run_steps import run_steps
 
 if TYPE_CHECKING:
     from movable.mm.memory import Memory
 
 LISTS = ("migratepages", "freepages", "isolated_blocks", "folios", "ret_folios")
-WORDS_OF_A_PAGE = 6
-WORDS_OF_A_BLOCK = 5
-"""Most words of trace events that one attempt at a page, and one look into a block, can write."""
-
-
-class Word:
-    """A field of the record, shared with compiled code, as an attribute of Python's view of it."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.index = t.word_index(t.COMPACT_CONTROL, name)
-
-    def __get__(self, cc: CompactControl, owner: type) -> int:
-        return cc.words[self.index]
-
-    def __set__(self, cc: CompactControl, value: int) -> None:
-        cc.words[self.index] = value
-
-
-NR_FREEPAGES = t.word_index(t.COMPACT_CONTROL, "nr_freepages")
+WATCHED = t.word_index(t.COMPACT_CONTROL, "watched")
+REQUEST_MASK = (1 << steps.REQUEST_BITS) - 1
+ENDS = dict.fromkeys(("after_page", "after_isolate", "after_migrate", "after_putback"), steps.DONE)
+PROFILE_FIELDS = (
+    "target_before_freed_test",
+    "target_disposed_by_own_tag",
+    "putback_at_once",
+    "retries_fail_with_enomem",
+    "counts_isolated_driver_pages",
+)
+NO_LIMIT = 1 << 40
 
 
 class CompactControl:
-    """What one compaction run knows and holds; it goes from zone to zone."""
+    """What one compaction run knows and holds; it goes from zone to zone.
 
-    zone = Word()
-    mode = Word()
-    migrate_pfn = Word()
-    free_pfn = Word()
-    nr_migratepages = Word()
-    nr_freepages = Word()
-    total_migrate_scanned = Word()
-    total_free_scanned = Word()
-    rescan = Word()
-    force = Word()
-    nr_succeeded = Word()
-    nr_failed = Word()
-    retry = Word()
-    out_of_targets = Word()
-    putback_at_once = Word()
+    :raises BadInput: the memory's profile has no such mode.
+    """
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, mode: MigrateMode = MigrateMode.SYNC) -> None:
+        profile = memory.profile
+        if mode is MigrateMode.SYNC_NO_COPY and not profile.sync_no_copy:
+            raise BadInput("migrate_pages", f"kernel {profile.name} has no mode SYNC_NO_COPY")
         if not memory.free_heads:
             raise MovableError("too many compactors at once")
         self.memory = memory
@@ -62,33 +51,51 @@ class CompactControl:
         self.words = t.words(self.record.view(np.int64))
         self.head = memory.free_heads.pop(0)
         for number, name in enumerate(LISTS):
-            self.record[name] = self.head + number
-            memory.init_list(self.head + number)
-        self.migratepages, self.freepages, _, self.folios, self.ret_folios = range(
-            self.head, self.head + len(LISTS)
-        )
+            head = self.head + number
+            self.record[name] = memory.mem_map["next"][head] = memory.mem_map["prev"][head] = head
+        for name in PROFILE_FIELDS:
+            self.record[name] = getattr(profile, name)
+        self.record["batch"] = profile.batch or NO_LIMIT
+        self.mode, self.record["mode"] = mode, mode
+
+    def __getitem__(self, field: str) -> int:
+        """A field of the record, by its name in mm_types.py."""
+        return int(self.record[field][0])
+
+    def __setitem__(self, field: str, value: int) -> None:
+        self.record[field] = value
 
     def close(self) -> None:
         """Give the list heads back for the next compactor."""
         self.memory.free_heads.insert(0, self.head)
 
-    def reserve_trace(self) -> None:
-        """Make room for the events of one pass over the batch, the search for targets included."""
-        words = self.nr_migratepages * WORDS_OF_A_PAGE
-        self.memory.reserve_trace(words + (1 + len(self.memory.pageblock)) * WORDS_OF_A_BLOCK)
+    def run(self, step: int, **fields: int) -> int:
+        """Take one step after the other from *step* on, doing what they ask for; the last `rc`.
 
-    def take_target(self) -> int:
-        """A target page for a source, or -1 (compaction_alloc())."""
-        memory = self.memory
-        pfn = memory.next[self.freepages]
-        if pfn == self.freepages:
-            self.reserve_trace()
-            return int(memory.engine.compact(isolate_freepages.compaction_alloc, self.record))
-        memory.list_del(pfn)
-        self.words[NR_FREEPAGES] -= 1
-        return pfn
+        *fields* are set first: the `page` to isolate, the `zone` to compact, and so on.
+        """
+        for name, value in {**ENDS, **fields}.items():
+            self.record[name] = value
+        watched = self.words[WATCHED] = sched.active
+        for request in self.memory.engine.compact(run_steps, self.record, step):
+            HANDLERS[request & REQUEST_MASK](self, request >> steps.REQUEST_BITS)
+            if sched.active is not watched:
+                watched = self.words[WATCHED] = sched.active
+        return self["rc"]
 
-    def return_target(self, pfn: int) -> None:
-        """Take back a target that was not used; the next page gets it (compaction_free())."""
-        self.memory.list_add(pfn, self.freepages)
-        self.nr_freepages += 1
+
+def compact_memory(memory: Memory) -> None:
+    """Compact every zone, from the lowest to the highest (compact_nodes()).
+
+    :raises ContractViolation: a driver broke a promise; its page was put back, and nothing is left
+        isolated.
+    """
+    memory.lru_add_drain_all()
+    cc = CompactControl(memory)
+    try:
+        for z in range(len(memory.zone_names)):
+            if memory.zone["present"][z]:
+                cc.run(steps.COMPACT_ZONE, zone=z)
+            memory.raise_fault()
+    finally:
+        cc.close()

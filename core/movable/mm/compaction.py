@@ -1,123 +1,178 @@
 """Compaction: bring movable pages together at a zone's end (mm/compaction.c, v6.1).
 
-`compact_memory` is the write to /proc/sys/vm/compact_memory. Two scanners approach each other: one
-collects movable pages from the zone's start, the other free pages from its end. Rules E-1, CZ-1 to
-CZ-11, CF-1.
+Two scanners approach each other: one collects movable pages from the zone's start, the other free
+pages from its end. As steps (steps.py). Rules CZ-1 to CZ-11, CF-1.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
-from movable.hookspecs import IsolateMode, MigrateMode
-from movable.mm import isolate_freepages, tracepoints
-from movable.mm import mm_types as t
-from movable.mm.compact_control import CompactControl
-from movable.mm.isolate_migratepages import (
-    IS_ISOLATED,
-    NOT_ASKED,
-    NOT_ISOLATED,
-    SCAN_DONE,
-    isolate_migratepages,
+from movable.mm import steps
+from movable.mm.compiled import compiled
+from movable.mm.isolate_freepages import release_freepages
+from movable.mm.isolate_migratepages import NOT_ASKED, SCAN_DONE, isolate_migratepages
+from movable.mm.mm_types import (
+    COMPACT_COMPLETE,
+    COMPACT_CONTENDED,
+    COMPACT_CONTINUE,
+    COMPACTFREE_SCANNED,
+    COMPACTMIGRATE_SCANNED,
+    ENOMEM,
 )
-from movable.mm.migrate import isolate_movable_page, migrate_pages, putback_movable_pages
+from movable.mm.steps import ask
+from movable.mm.swap import lru_add_drain
+from movable.mm.tracepoints import (
+    FINISHED,
+    SUITABLE,
+    trace_begin,
+    trace_end,
+    trace_migratepages,
+    trace_status,
+)
+from movable.mm.vmstat import count_vm_events
 
-if TYPE_CHECKING:
-    from movable.mm.memory import Memory
-
-MODE = IsolateMode.UNEVICTABLE
-"""Mlocked pages are compacted too (compact_unevictable_allowed)."""
-ORDER_NONE = -1
-"""Manual compaction works for no order in particular, until the scanners meet."""
-
-
-def compact_memory(memory: Memory) -> None:
-    """Compact every zone, from the lowest to the highest (compact_nodes()).
-
-    :raises ContractViolation: a driver broke a promise; its page was put back, and nothing is left
-        isolated.
-    """
-    memory.lru_add_drain_all()
-    cc = CompactControl(memory)
-    try:
-        for z in range(len(memory.zone_names)):
-            if memory.zone["present"][z]:
-                compact_zone(cc, z)
-            memory.raise_fault()
-    finally:
-        cc.close()
+Array = Any
 
 
-def compact_zone(cc: CompactControl, z: int) -> int:
-    """Compact one zone until the scanners meet; the result code (compact_zone())."""
-    memory, block = cc.memory, cc.memory.pageblock_order
-    start = int(memory.zone["start_pfn"][z])
-    end = start + int(memory.zone["spanned"][z])
-    cc.zone, cc.mode = z, MigrateMode.SYNC
-    cc.total_migrate_scanned = cc.total_free_scanned = cc.nr_migratepages = cc.nr_freepages = 0
-    memory.event(tracepoints.SUITABLE, z, ORDER_NONE, t.COMPACT_CONTINUE)
-    cc.migrate_pfn, cc.free_pfn = start, (end - 1) >> block << block
-    memory.event(tracepoints.BEGIN, start, cc.migrate_pfn, cc.free_pfn, end, 1)
-    memory.lru_add_drain()
-    last_migrated = 0
-    while (status := compact_finished(cc)) == t.COMPACT_CONTINUE:
-        iteration_start = cc.migrate_pfn
-        # Also true at first in a zone that starts in block 0 (CZ-11).
-        cc.rescan = last_migrated >> block == iteration_start >> block
-        isolate(cc)
-        if cc.nr_migratepages:
-            last_migrated = iteration_start
-            status = migrate_batch(cc)
-            if status != t.COMPACT_CONTINUE:
-                break
-        if memory.fault:
-            break
-    memory.engine.call(isolate_freepages.release_freepages, cc.record)
-    memory.count(t.COMPACTMIGRATE_SCANNED, cc.total_migrate_scanned)
-    memory.count(t.COMPACTFREE_SCANNED, cc.total_free_scanned)
-    memory.event(tracepoints.END, start, cc.migrate_pfn, cc.free_pfn, end, 1, status)
-    return status
+@compiled
+def block_of(node: Array, pfn: int) -> int:
+    """Number of the pageblock that *pfn* is in."""
+    return pfn >> int(node[0]["pageblock_order"])
 
 
-def compact_finished(cc: CompactControl) -> int:
-    """COMPLETE once the scanners have met, and then later runs start at the zone's ends (CF-1)."""
-    memory, z, status = cc.memory, cc.zone, t.COMPACT_CONTINUE
-    if scanners_met(cc):
-        zone, block = memory.zone, memory.pageblock_order
-        start = int(zone["start_pfn"][z])
-        zone["cached_migrate_pfn"][z] = start
-        zone["cached_free_pfn"][z] = (start + int(zone["spanned"][z]) - 1) >> block << block
-        status = t.COMPACT_COMPLETE
-    memory.event(tracepoints.FINISHED, z, ORDER_NONE, status)
-    return status
+@compiled
+def last_block(zone: Array, node: Array, z: int) -> int:
+    """First frame of a zone's last pageblock."""
+    last = zone[z]["start_pfn"] + zone[z]["spanned"] - 1
+    return int(last >> node[0]["pageblock_order"] << node[0]["pageblock_order"])
 
 
-def scanners_met(cc: CompactControl) -> bool:
+@compiled
+def scanners_met(node: Array, cc: Array) -> bool:
     """The free scanner is in the migrate scanner's block, or below."""
-    block = cc.memory.pageblock_order
-    return cc.free_pfn >> block <= cc.migrate_pfn >> block
+    return block_of(node, cc[0]["free_pfn"]) <= block_of(node, cc[0]["migrate_pfn"])
 
 
-def isolate(cc: CompactControl) -> None:
-    """One round of the migrate scanner, asking drivers about their pages as it meets them."""
-    memory, record = cc.memory, cc.record
-    memory.reserve_trace(tracepoints.LONGEST)
-    scan = memory.engine.compact
-    pfn = scan(isolate_migratepages, record, NOT_ASKED)
-    while pfn != SCAN_DONE:
-        taken = isolate_movable_page(memory, pfn, MODE)
-        pfn = scan(isolate_migratepages, record, IS_ISOLATED if taken else NOT_ISOLATED)
+@compiled
+def compact_finished(zone: Array, node: Array, cc: Array, trace: Array) -> int:
+    """COMPLETE once the scanners have met, and then later runs start at the zone's ends (CF-1)."""
+    z, status = cc[0]["zone"], COMPACT_CONTINUE
+    if scanners_met(node, cc):
+        for sync in range(2):
+            zone[z]["cached_migrate_pfn"][sync] = zone[z]["start_pfn"]
+        zone[z]["cached_free_pfn"] = last_block(zone, node, z)
+        status = COMPACT_COMPLETE
+    trace_status(node, trace, FINISHED, z, status)
+    return status
 
 
-def migrate_batch(cc: CompactControl) -> int:
-    """Migrate what was isolated and put the rest back; CONTENDED if memory ran out early."""
-    memory = cc.memory
-    error = migrate_pages(cc, MigrateMode.SYNC)
-    left = cc.nr_migratepages - cc.nr_succeeded
-    memory.event(tracepoints.MIGRATEPAGES, cc.nr_succeeded, left)
-    cc.nr_migratepages = 0
-    if error:
-        putback_movable_pages(memory, cc.migratepages)
-        if error == t.ENOMEM and not scanners_met(cc):
-            return t.COMPACT_CONTENDED
-    return t.COMPACT_CONTINUE
+@compiled
+def begin_zone(
+    mem_map: Array, zone: Array, pageblock: Array, node: Array, cc: Array, trace: Array
+) -> int:
+    """Begin at both ends of zone `cc.zone` (compact_zone())."""
+    z = cc[0]["zone"]
+    start = zone[z]["start_pfn"]
+    cc[0]["total_migrate_scanned"] = cc[0]["total_free_scanned"] = 0
+    cc[0]["nr_migratepages"] = cc[0]["nr_freepages"] = 0
+    cc[0]["migrate_pfn"] = start
+    cc[0]["free_pfn"] = last_block(zone, node, z)
+    trace_status(node, trace, SUITABLE, z, COMPACT_CONTINUE)
+    trace_begin(node, trace, start, start, cc[0]["free_pfn"], start + zone[z]["spanned"])
+    lru_add_drain(mem_map, zone, pageblock, node)
+    cc[0]["last_migrated"] = 0
+    return steps.COMPACT_ROUND
+
+
+@compiled
+def begin_round(zone: Array, node: Array, cc: Array, trace: Array) -> int:
+    """Scan on until the scanners have met."""
+    if node[0]["trace_count"] > node[0]["trace_limit"]:
+        return ask(cc, steps.FLUSH_TRACE, steps.COMPACT_ROUND)
+    cc[0]["status"] = compact_finished(zone, node, cc, trace)
+    if cc[0]["status"] != COMPACT_CONTINUE:
+        return steps.END_ZONE
+    iteration_start = cc[0]["migrate_pfn"]
+    cc[0]["iteration_start"] = iteration_start
+    # Also true at first in a zone that starts in block 0 (CZ-11).
+    cc[0]["rescan"] = block_of(node, cc[0]["last_migrated"]) == block_of(node, iteration_start)
+    cc[0]["error"] = 0
+    cc[0]["after_isolate"] = steps.MIGRATE_BATCH
+    return steps.ISOLATE_MIGRATEPAGES
+
+
+@compiled
+def scan(
+    mem_map: Array, zone: Array, pageblock: Array, node: Array, cc: Array, trace: Array, answer: int
+) -> int:
+    """Let the migrate scanner go on until it has a batch, or comes to a driver's page."""
+    pfn = isolate_migratepages(mem_map, zone, pageblock, node, cc, trace, answer)
+    if pfn == SCAN_DONE:
+        return int(cc[0]["after_isolate"])
+    cc[0]["page"] = pfn
+    cc[0]["after_page"] = steps.SCAN_ON
+    return steps.ISOLATE_MOVABLE_PAGE
+
+
+@compiled
+def end_batch(node: Array, cc: Array, trace: Array) -> int:
+    """Put back what was not migrated."""
+    left = cc[0]["nr_migratepages"] - cc[0]["nr_succeeded"]
+    trace_migratepages(node, trace, cc[0]["nr_succeeded"], left)
+    cc[0]["nr_migratepages"] = 0
+    cc[0]["error"] = cc[0]["rc"]
+    if cc[0]["error"] == 0:
+        return steps.END_ROUND
+    cc[0]["putback_head"] = cc[0]["migratepages"]
+    cc[0]["after_putback"] = steps.END_ROUND
+    return steps.PUTBACK_MOVABLE_PAGES
+
+
+@compiled
+def end_round(node: Array, cc: Array) -> int:
+    """Go on, unless targets ran out early (CONTENDED) or a promise was broken."""
+    if cc[0]["error"] == ENOMEM and not scanners_met(node, cc):
+        cc[0]["status"] = COMPACT_CONTENDED
+        return steps.END_ZONE
+    return steps.END_ZONE if node[0]["fault"] else steps.COMPACT_ROUND
+
+
+@compiled
+def end_zone(
+    mem_map: Array, zone: Array, pageblock: Array, node: Array, cc: Array, trace: Array
+) -> int:
+    """Free the targets that are left, and add up; `cc.status` is compact_zone()'s result."""
+    z = cc[0]["zone"]
+    start = zone[z]["start_pfn"]
+    end = start + zone[z]["spanned"]
+    release_freepages(mem_map, zone, pageblock, node, cc)
+    count_vm_events(node, COMPACTMIGRATE_SCANNED, cc[0]["total_migrate_scanned"])
+    count_vm_events(node, COMPACTFREE_SCANNED, cc[0]["total_free_scanned"])
+    trace_end(node, trace, start, cc[0]["migrate_pfn"], cc[0]["free_pfn"], end, cc[0]["status"])
+    return steps.DONE
+
+
+@compiled
+def compact_step(
+    mem_map: Array, zone: Array, pageblock: Array, node: Array, cc: Array, trace: Array, step: int
+) -> int:
+    """Take one step with a zone; which comes next."""
+    if step == steps.COMPACT_ZONE:
+        return begin_zone(mem_map, zone, pageblock, node, cc, trace)
+    if step == steps.COMPACT_ROUND:
+        return begin_round(zone, node, cc, trace)
+    if step == steps.ISOLATE_MIGRATEPAGES or step == steps.SCAN_ON:
+        answer = NOT_ASKED if step == steps.ISOLATE_MIGRATEPAGES else cc[0]["rc"]
+        return scan(mem_map, zone, pageblock, node, cc, trace, answer)
+    if step == steps.MIGRATE_BATCH:
+        if cc[0]["nr_migratepages"] == 0:
+            return steps.END_ROUND
+        cc[0]["last_migrated"] = cc[0]["iteration_start"]
+        cc[0]["after_migrate"] = steps.BATCH_MIGRATED
+        return steps.MIGRATE_PAGES
+    if step == steps.BATCH_MIGRATED:
+        return end_batch(node, cc, trace)
+    if step == steps.END_ROUND:
+        return end_round(node, cc)
+    return end_zone(mem_map, zone, pageblock, node, cc, trace)

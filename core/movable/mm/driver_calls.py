@@ -1,4 +1,4 @@
-"""Calls into a driver, so guarded that no answer of it can hurt the VM.
+"""What Python does for compiled code that migrates: calls into drivers, points, waits for locks.
 
 A driver may raise, answer nonsense, wait for ever, or unlock what it must not. Each is turned into
 the answer that changes least (False, -EBUSY), the page's lock is put right, and the broken promise
@@ -8,36 +8,39 @@ observer finds wrong at one of the VM's own points.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from movable import sched
 from movable.errors import ContractViolation, Deadlock
-from movable.hookspecs import IsolateMode, MigrateMode, broken_promise
-from movable.mm.mm_types import EBUSY
-from movable.page_flags import PG_locked
+from movable.hookspecs import IsolateMode, broken_promise
+from movable.mm import mm_types as t
+from movable.mm import steps
+from movable.mm.migrate_lru import folio_migrate_mapping
 
 if TYPE_CHECKING:
+    from movable.mm.compact_control import CompactControl
     from movable.mm.memory import Memory
     from movable.page import Page
 
+TARGET = t.word_index(t.COMPACT_CONTROL, "target")
+RC = t.word_index(t.COMPACT_CONTROL, "rc")
+ISOLATE_MODE = IsolateMode.UNEVICTABLE
+"""Mlocked pages are compacted too (compact_unevictable_allowed)."""
 
-def reach(memory: Memory, label: str, page: Page) -> None:
-    """Pass a point of the VM's own. Callers ask `sched.active` first, to save the call."""
-    try:
-        sched.point(label, page)
-    except ContractViolation as broken:
-        memory.fault = memory.fault or broken
+
+# Broken promises.
 
 
 def blame(memory: Memory, rule: str, mapping: Any, call: str, page: Page, detail: str) -> None:
     """Keep the first broken promise; the run raises it once everything is in order again."""
-    broken = ContractViolation(rule, repr(page), f"{mapping.name}.{call}", detail)
-    memory.fault = memory.fault or broken
+    name = mapping.name if mapping else "its driver"
+    memory.keep_fault(ContractViolation(rule, repr(page), f"{name}.{call}", detail))
 
 
 def _raised(memory: Memory, rule: str, mapping: Any, call: str, page: Page, e: Exception) -> None:
     if isinstance(e, ContractViolation):
-        memory.fault = memory.fault or e
+        memory.keep_fault(e)
     elif isinstance(e, Deadlock):
         if sched.current() is not None:
             raise e  # the race's own report says who waits for whom
@@ -52,51 +55,180 @@ def _nonsense(memory: Memory, mapping: Any, call: str, page: Page, answer: objec
         blame(memory, promise[0], mapping, call, page, promise[1])
 
 
-def _relock(memory: Memory, mapping: Any, call: str, page: Page) -> None:
-    """The driver let go of a page lock that it had to keep (I04): take it again."""
-    blame(memory, "I04", mapping, call, page, f"returned with {page!r} unlocked")
-    page.lock()
+def _off_lists(memory: Memory, pfn: int) -> None:
+    """A page is about to be freed: it must be on no list of a driver's (I23)."""
+    on = memory.lists.get(pfn)
+    if on is not None:
+        page = memory.page(pfn)
+        on.remove(page)
+        detail = f"freed while it is on {on!r}"
+        memory.keep_fault(ContractViolation("I23", f"<Page {pfn}>", "put", detail))
 
 
-def isolate_page(memory: Memory, mapping: Any, page: Page, mode: IsolateMode) -> bool:
-    """Ask the driver for the page: exactly True means that it let go."""
+# The hooks. What these do is done for each page, so they are written for speed.
+
+
+def isolate_page(cc: CompactControl, pfn: int) -> None:
+    """Ask the driver for the page: exactly True means that it let go; `rc` is 1 already."""
+    memory = cc.memory
+    page = memory.pages[pfn]
+    mapping = memory.objects[memory.mapping[pfn] >> t.HANDLE_SHIFT]
     answer: object = False
     try:
-        answer = mapping.a_ops.isolate_page(page, mode)
+        answer = mapping.a_ops.isolate_page(page, ISOLATE_MODE)
     except Exception as error:  # noqa: BLE001  whatever a driver raises is its own fault
         _raised(memory, "D06", mapping, "isolate_page", page, error)
-    if answer is not True and answer is not False:
+    if answer is True:
+        mapping.stats.isolated += 1
+        return
+    if answer is not False:
         _nonsense(memory, mapping, "isolate_page", page, answer)
-    if not memory.flags[page.pfn] & PG_locked:
-        _relock(memory, mapping, "isolate_page", page)
-    return answer is True
+    mapping.stats.refused += 1
+    cc.words[RC] = 0
 
 
-def migratepage(memory: Memory, mapping: Any, newpage: Page, page: Page, mode: MigrateMode) -> int:
-    """Ask the driver to move the page: 0 or a negative errno."""
-    answer: Any = EBUSY
+def migratepage(cc: CompactControl, pfn: int) -> None:
+    """Ask the driver to move the page to the target: 0, as `rc` is already, or a negative errno."""
+    memory = cc.memory
+    page, newpage = memory.pages[pfn], memory.pages[cc.words[TARGET]]
+    mapping = memory.objects[memory.mapping[pfn] >> t.HANDLE_SHIFT]
+    answer: Any = t.EBUSY
     try:
-        answer = mapping.a_ops.migratepage(mapping, newpage, page, mode)
+        answer = mapping.a_ops.migratepage(mapping, newpage, page, cc.mode)
     except Exception as error:  # noqa: BLE001  whatever a driver raises is its own fault
         _raised(memory, "D16", mapping, "migratepage", page, error)
-    if answer != 0 or type(answer) is bool:
-        _nonsense(memory, mapping, "migratepage", page, answer)
-        if broken_promise("migratepage", answer):
-            answer = EBUSY
-    flags = memory.flags
-    if not flags[page.pfn] & flags[newpage.pfn] & PG_locked:
-        for one in (page, newpage):
-            if not one.locked:
-                _relock(memory, mapping, "migratepage", one)
-    return int(answer)
+    if answer != 0 or answer is False:
+        cc.words[RC] = answer = _errno(memory, mapping, page, answer)
+        if answer == t.EAGAIN:
+            mapping.stats.again += 1
+            return
+        if answer:
+            mapping.stats.failed += 1
+            return
+    mapping.stats.migrated += 1
+    if memory.lists:
+        _off_lists(memory, pfn)
+        if newpage.refcount == 1:
+            _off_lists(memory, newpage.pfn)
 
 
-def putback_page(memory: Memory, mapping: Any, page: Page) -> None:
+def _errno(memory: Memory, mapping: Any, page: Page, answer: Any) -> int:
+    """The errno in a driver's answer; -EBUSY if there is none."""
+    _nonsense(memory, mapping, "migratepage", page, answer)
+    return t.EBUSY if broken_promise("migratepage", answer) else int(answer)
+
+
+def own_migratepage(cc: CompactControl, pfn: int) -> None:
+    """Ask an LRU page's address space, which has a migratepage of its own."""
+    memory, page = cc.memory, cc.memory.page(pfn)
+    newpage = memory.page(cc["target"])
+    mapping = memory.mapping_of(memory.mapping[pfn])
+    answer: Any = t.EBUSY
+    try:
+        answer = mapping.a_ops.migratepage(mapping, newpage, page, cc.mode)
+    except Exception as error:  # noqa: BLE001  whatever a driver raises is its own fault
+        _raised(memory, "D16", mapping, "migratepage", page, error)
+    cc.words[RC] = _errno(memory, mapping, page, answer)
+
+
+def migrate_page(memory: Memory, newpage: Page, page: Page) -> int:
+    """What a file system's migratepage usually is: move identity and contents, if nobody else
+    holds the page (migrate_page() of 2016, filemap_migrate_folio() of 6.1)."""
+    rc: Any = memory.engine.call(folio_migrate_mapping, newpage.pfn, page.pfn)
+    return int(rc)
+
+
+def putback_page(cc: CompactControl, pfn: int) -> None:
     """Give the page back to the driver, which must not fail."""
+    memory, page = cc.memory, cc.memory.page(pfn)
+    mapping = memory.mapping_of(memory.mapping[pfn])
     try:
         answer = mapping.a_ops.putback_page(page)
         _nonsense(memory, mapping, "putback_page", page, answer)
     except Exception as error:  # noqa: BLE001  whatever a driver raises is its own fault
         _raised(memory, "D20", mapping, "putback_page", page, error)
-    if not page.locked:
-        _relock(memory, mapping, "putback_page", page)
+    mapping.stats.putback += 1
+
+
+def released(cc: CompactControl, pfn: int) -> None:
+    """The VM found that the driver gave the page up while it was isolated, and will free it."""
+    _off_lists(cc.memory, pfn)
+
+
+# Locks, points, and the trace.
+
+
+def lock_page(cc: CompactControl, pfn: int) -> None:
+    """Wait for a page's lock, and take it; outside a race nobody would ever let go of it."""
+    if sched.current() is not None:
+        cc.memory.page(pfn).lock()
+        cc.words[RC] = 1
+
+
+CALLS = {
+    steps.ISOLATE_ANSWERED: "isolate_page",
+    steps.MIGRATE_ANSWERED: "migratepage",
+    steps.OWN_MIGRATE_ANSWERED: "migratepage",
+    steps.CLEAR_PUT_BACK: "putback_page",
+}
+"""By what comes next: which hook was asked last."""
+
+
+def lock_again(cc: CompactControl, pfn: int) -> None:
+    """A driver let go of a page lock that it had to keep (I04): take it again."""
+    memory, call = cc.memory, CALLS[cc["then"]]
+    target = cc["target"]
+    mapping = memory.mapping_of(memory.mapping[pfn]) or memory.mapping_of(memory.mapping[target])
+    pages = [pfn, target] if call == "migratepage" else [pfn]
+    for page in map(memory.page, pages):
+        if not page.locked:
+            blame(memory, "I04", mapping, call, page, f"returned with {page!r} unlocked")
+            page.lock()
+
+
+def lock_to_put_back(cc: CompactControl, pfn: int) -> None:
+    """Putback cannot fail, so it takes over a lock that nobody at work holds."""
+    memory, page = cc.memory, cc.memory.page(pfn)
+    if sched.current() is not None:
+        page.lock()
+        return
+    owner = memory.mapping_of(memory.mapping[pfn])
+    detail = "the page is locked by somebody who is not at work, so it cannot be put back"
+    blame(memory, "L07", owner, "putback_page", page, detail)
+
+
+def flush_trace(cc: CompactControl, pfn: int) -> None:
+    """Make room for further events."""
+    cc.memory.flush_trace()
+
+
+def _point(label: str) -> Callable[[CompactControl, int], None]:
+    takes_the_lock = label.endswith(" locked")
+
+    def reach(cc: CompactControl, pfn: int) -> None:
+        memory = cc.memory
+        if takes_the_lock:
+            memory.lock_owner[pfn] = sched.current()
+        if label == "freed":
+            _off_lists(memory, pfn)
+        try:
+            sched.point(label, memory.page(pfn))
+        except ContractViolation as broken:
+            memory.keep_fault(broken)
+
+    return reach
+
+
+HANDLERS = (
+    *map(_point, steps.POINTS),
+    isolate_page,
+    migratepage,
+    putback_page,
+    released,
+    lock_page,
+    lock_to_put_back,
+    lock_again,
+    own_migratepage,
+    flush_trace,
+)
+"""By number of the request (steps.py): who answers it, given the compactor and the page."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from movable.mm.compiled import bound
+from movable.mm.compiled import ENABLED, bound
+from movable.mm.uncompiled import plain
 
 if TYPE_CHECKING:
     from movable.mm.memory import Memory
@@ -23,19 +24,20 @@ class Engine:
     """Calls compiled functions with the arrays of *memory* in front of their own arguments."""
 
     def __init__(self, memory: Memory) -> None:
-        self.memory = memory
+        arrays = (memory.mem_map, memory.zone, memory.pageblock, memory.node, memory.trace)
+        *shared, trace = arrays if ENABLED else map(plain, arrays)
+        self.arrays: list[Any] = shared
+        self.trace: Any = trace
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call *function*(mem_map, zone, pageblock, node, *arguments)."""
-        memory = self.memory
-        arrays = (memory.mem_map, memory.zone, memory.pageblock, memory.node)
+        arrays = self.arrays
         door = _doors.get(function) or _door(function, *arrays, *arguments)
         return door(*arrays, *arguments)
 
     def compact(self, function: Callable[..., Any], cc: Any, *arguments: Any) -> Any:
         """Call *function*(mem_map, zone, pageblock, node, cc, trace, *arguments)."""
-        memory = self.memory
-        arrays = (memory.mem_map, memory.zone, memory.pageblock, memory.node, cc, memory.trace)
+        arrays = (*self.arrays, cc if ENABLED else plain(cc), self.trace)
         door = _doors.get(function) or _door(function, *arrays, *arguments)
         return door(*arrays, *arguments)
 

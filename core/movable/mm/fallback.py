@@ -30,7 +30,7 @@ def fallback_type(migratetype: int, choice: int) -> int:
 def can_steal_fallback(node: Array, order: int, migratetype: int) -> bool:
     """A block of *order* justifies taking its whole pageblock over."""
     return bool(
-        order >= node["pageblock_order"][0] // 2
+        order >= node[0]["pageblock_order"] // 2
         or migratetype == RECLAIMABLE
         or migratetype == UNMOVABLE
     )
@@ -41,7 +41,7 @@ def find_suitable_fallback(
     mem_map: Array, zone: Array, z: int, order: int, migratetype: int
 ) -> int:
     """The type to take a block of *order* from, or -1."""
-    if zone["nr_free"][z, order] == 0:
+    if zone[z]["nr_free"][order] == 0:
         return -1
     for choice in range(2):
         candidate = fallback_type(migratetype, choice)
@@ -59,23 +59,23 @@ def move_freepages_block(
     Returns how many pages moved, and how many of the others are movable; (0, 0) at a zone's ragged
     end.
     """
-    size = 1 << node["pageblock_order"][0]
+    size = 1 << node[0]["pageblock_order"]
     start = pfn // size * size
     end = start + size
-    zone_start = zone["start_pfn"][z]
+    zone_start = zone[z]["start_pfn"]
     if start < zone_start:
         start = pfn
-    if end > zone_start + zone["spanned"][z]:
+    if end > zone_start + zone[z]["spanned"]:
         return 0, 0
     moved = movable = 0
     while start < end:
-        flags = int(mem_map["flags"][start])
+        flags = int(mem_map[start]["flags"])
         if flags & PG_buddy:
             move_to_free_list(mem_map, zone, z, start, migratetype)
             moved += 1 << flags_order(flags)
             start += 1 << flags_order(flags)
             continue
-        tag = int(mem_map["mapping"][start]) & PAGE_MAPPING_FLAGS
+        tag = int(mem_map[start]["mapping"]) & PAGE_MAPPING_FLAGS
         if flags & PG_lru or tag == PAGE_MAPPING_MOVABLE:
             movable += 1
         start += 1
@@ -94,10 +94,10 @@ def steal_suitable_fallback(
     whole_block: bool,
 ) -> None:
     """Take a free block for *migratetype*, and its pageblock if enough of it goes along (B-18)."""
-    order = flags_order(int(mem_map["flags"][pfn]))
-    size = 1 << node["pageblock_order"][0]
+    order = flags_order(int(mem_map[pfn]["flags"]))
+    size = 1 << node[0]["pageblock_order"]
     old = block_type(pageblock, node, pfn)
-    if old != HIGHATOMIC and order >= node["pageblock_order"][0]:
+    if old != HIGHATOMIC and order >= node[0]["pageblock_order"]:
         for page in range(pfn, pfn + (1 << order), size):
             set_block_type(pageblock, node, page, migratetype)
     elif old != HIGHATOMIC:
@@ -128,10 +128,10 @@ def rmqueue_fallback(
     """Steal a block for *migratetype*: the largest there is, or, if only parts of pageblocks can
     be had for movable pages, the smallest that fits (__rmqueue_fallback())."""
     lowest = order
-    if no_fragment and order < node["pageblock_order"][0]:
-        lowest = int(node["pageblock_order"][0])
+    if no_fragment and order < node[0]["pageblock_order"]:
+        lowest = int(node[0]["pageblock_order"])
     chosen = source = -1
-    for o in range(node["max_order"][0] - 1, lowest - 1, -1):
+    for o in range(node[0]["max_order"] - 1, lowest - 1, -1):
         source = find_suitable_fallback(mem_map, zone, z, o, migratetype)
         if source >= 0:
             chosen = o
@@ -139,12 +139,12 @@ def rmqueue_fallback(
     if chosen < 0:
         return False
     if not can_steal_fallback(node, chosen, migratetype) and chosen > order:
-        for o in range(order, node["max_order"][0]):
+        for o in range(order, node[0]["max_order"]):
             source = find_suitable_fallback(mem_map, zone, z, o, migratetype)
             if source >= 0:
                 chosen = o
                 break
-    pfn = int(mem_map["next"][free_list(zone, z, chosen, source)])
+    pfn = int(mem_map[free_list(zone, z, chosen, source)]["next"])
     whole = can_steal_fallback(node, chosen, migratetype)
     steal_suitable_fallback(mem_map, zone, pageblock, node, z, pfn, migratetype, whole)
     return True

@@ -24,8 +24,8 @@ Array = Any
 @compiled
 def suitable_migration_target(mem_map: Array, pageblock: Array, node: Array, pfn: int) -> bool:
     """A block of movable type that is not one large free block, judged by its first frame *pfn*."""
-    flags = int(mem_map["flags"][pfn])
-    if flags & PG_buddy and flags_order(flags) >= node["pageblock_order"][0]:
+    flags = int(mem_map[pfn]["flags"])
+    if flags & PG_buddy and flags_order(flags) >= node[0]["pageblock_order"]:
         return False
     return block_type(pageblock, node, pfn) == MOVABLE
 
@@ -48,34 +48,34 @@ def isolate_freepages_block(
     It stops short when the batch is served or the zone has no more to give. With a *stride* the
     scan also jumps behind each block it takes (FS-6).
     """
-    z = cc["zone"][0]
+    z = cc[0]["zone"]
     pfn = start
     scanned = isolated = 0
     while pfn < end:
         scanned += 1
-        flags = int(mem_map["flags"][pfn])
+        flags = int(mem_map[pfn]["flags"])
         if flags & PG_head:
             order = flags_order(flags)
-            if order < node["max_order"][0]:
+            if order < node[0]["max_order"]:
                 pfn += (1 << order) - 1
         elif flags & PG_buddy:
             order = flags_order(flags)
             pages = isolate_free_page(mem_map, zone, pageblock, node, z, pfn, order)
             if pages == 0:
                 break
-            mem_map["flags"][pfn] = z << ZONE_SHIFT | order << ORDER_SHIFT
-            list_add_tail(mem_map, pfn, cc["isolated_blocks"][0])
+            mem_map[pfn]["flags"] = z << ZONE_SHIFT | order << ORDER_SHIFT
+            list_add_tail(mem_map, pfn, cc[0]["isolated_blocks"])
             scanned += pages - 1
             isolated += pages
-            cc["nr_freepages"][0] += pages
-            if cc["nr_migratepages"][0] <= cc["nr_freepages"][0]:
+            cc[0]["nr_freepages"] += pages
+            if cc[0]["nr_migratepages"] <= cc[0]["nr_freepages"]:
                 pfn += pages
                 break
             pfn += pages - 1
         pfn += stride
     pfn = min(pfn, end)
     trace_scan(node, trace, ISOLATE_FREEPAGES, start, pfn, scanned, isolated)
-    cc["total_free_scanned"][0] += scanned
+    cc[0]["total_free_scanned"] += scanned
     count_vm_events(node, COMPACTISOLATED, isolated)
     return pfn, isolated
 
@@ -83,18 +83,18 @@ def isolate_freepages_block(
 @compiled
 def split_map_pages(mem_map: Array, cc: Array) -> None:
     """Turn the blocks taken into single pages with one reference, the last page first (FS-12)."""
-    blocks = cc["isolated_blocks"][0]
+    blocks = cc[0]["isolated_blocks"]
     while not list_empty(mem_map, blocks):
-        first = int(mem_map["next"][blocks])
+        first = int(mem_map[blocks]["next"])
         list_del(mem_map, first)
-        flags = int(mem_map["flags"][first])
+        flags = int(mem_map[first]["flags"])
         zone_bits = flags >> ZONE_SHIFT << ZONE_SHIFT
         for pfn in range(first, first + (1 << flags_order(flags))):
-            mem_map["flags"][pfn] = zone_bits
-            mem_map["private"][pfn] = 0
-            mem_map["content"][pfn] = 0
-            mem_map["refcount"][pfn] = 1
-            list_add(mem_map, pfn, cc["freepages"][0])
+            mem_map[pfn]["flags"] = zone_bits
+            mem_map[pfn]["private"] = 0
+            mem_map[pfn]["content"] = 0
+            mem_map[pfn]["refcount"] = 1
+            list_add(mem_map, pfn, cc[0]["freepages"])
 
 
 @compiled
@@ -102,12 +102,12 @@ def isolate_freepages(
     mem_map: Array, zone: Array, pageblock: Array, node: Array, cc: Array, trace: Array
 ) -> None:
     """Fill `cc.freepages` from the pageblocks above the migrate scanner, going down."""
-    z = cc["zone"][0]
-    size = 1 << node["pageblock_order"][0]
-    pfn = cc["free_pfn"][0]
+    z = cc[0]["zone"]
+    size = 1 << node[0]["pageblock_order"]
+    pfn = cc[0]["free_pfn"]
     start = pfn // size * size
-    end = min(start + size, zone["start_pfn"][z] + zone["spanned"][z])
-    low = (cc["migrate_pfn"][0] // size + 1) * size
+    end = min(start + size, zone[z]["start_pfn"] + zone[z]["spanned"])
+    low = (cc[0]["migrate_pfn"] // size + 1) * size
     stride = 1
     while start >= low:
         if pageblock_pfn_to_page(mem_map, zone, node, z, start, end) and suitable_migration_target(
@@ -118,8 +118,8 @@ def isolate_freepages(
             )
             if pfn == end:
                 set_block_skip(pageblock, node, start)
-                zone["cached_free_pfn"][z] = min(zone["cached_free_pfn"][z], start)
-            if cc["nr_freepages"][0] >= cc["nr_migratepages"][0]:
+                zone[z]["cached_free_pfn"] = min(zone[z]["cached_free_pfn"], start)
+            if cc[0]["nr_freepages"] >= cc[0]["nr_migratepages"]:
                 if pfn >= end:
                     pfn = start - size
                 break
@@ -129,7 +129,7 @@ def isolate_freepages(
         end = start
         start -= size
         pfn = start
-    cc["free_pfn"][0] = pfn
+    cc[0]["free_pfn"] = pfn
     split_map_pages(mem_map, cc)
 
 
@@ -138,22 +138,22 @@ def compaction_alloc(
     mem_map: Array, zone: Array, pageblock: Array, node: Array, cc: Array, trace: Array
 ) -> int:
     """A target page with one reference, or -1 if the scanners have met."""
-    head = cc["freepages"][0]
+    head = cc[0]["freepages"]
     if list_empty(mem_map, head):
         isolate_freepages(mem_map, zone, pageblock, node, cc, trace)
         if list_empty(mem_map, head):
             return -1
-    pfn = int(mem_map["next"][head])
+    pfn = int(mem_map[head]["next"])
     list_del(mem_map, pfn)
-    cc["nr_freepages"][0] -= 1
+    cc[0]["nr_freepages"] -= 1
     return pfn
 
 
 @compiled
 def compaction_free(mem_map: Array, cc: Array, pfn: int) -> None:
     """Take back a target that was not used; the next page gets it."""
-    list_add(mem_map, pfn, cc["freepages"][0])
-    cc["nr_freepages"][0] += 1
+    list_add(mem_map, pfn, cc[0]["freepages"])
+    cc[0]["nr_freepages"] += 1
 
 
 @compiled
@@ -161,16 +161,16 @@ def release_freepages(
     mem_map: Array, zone: Array, pageblock: Array, node: Array, cc: Array
 ) -> None:
     """Free the targets that are left, and let later runs look for targets from there (CZ-8)."""
-    head = cc["freepages"][0]
+    head = cc[0]["freepages"]
     if list_empty(mem_map, head):
         return
     highest = 0
     while not list_empty(mem_map, head):
-        pfn = int(mem_map["next"][head])
+        pfn = int(mem_map[head]["next"])
         list_del(mem_map, pfn)
         highest = max(highest, pfn)
         free_pages(mem_map, zone, pageblock, node, pfn, 0)
-    cc["nr_freepages"][0] = 0
-    size = 1 << node["pageblock_order"][0]
-    z = cc["zone"][0]
-    zone["cached_free_pfn"][z] = max(zone["cached_free_pfn"][z], highest // size * size)
+    cc[0]["nr_freepages"] = 0
+    size = 1 << node[0]["pageblock_order"]
+    z = cc[0]["zone"]
+    zone[z]["cached_free_pfn"] = max(zone[z]["cached_free_pfn"], highest // size * size)

@@ -73,41 +73,41 @@ def update_cached_migrate(zone: Array, node: Array, cc: Array, pfn: int) -> None
 
     Callers pass the first frame behind the block, so the block after it is skipped too (SK-3).
     """
-    z = cc["zone"][0]
-    size = 1 << node["pageblock_order"][0]
+    z = cc[0]["zone"]
+    size = 1 << node[0]["pageblock_order"]
     behind = (pfn // size + 1) * size
     for sync in range(2):
-        zone["cached_migrate_pfn"][z, sync] = max(zone["cached_migrate_pfn"][z, sync], behind)
+        zone[z]["cached_migrate_pfn"][sync] = max(zone[z]["cached_migrate_pfn"][sync], behind)
 
 
 @compiled
 def suitable_migration_source(mem_map: Array, node: Array, pfn: int) -> bool:
     """Not a block that a compound page of a pageblock's size or more fills from its start on."""
-    flags = int(mem_map["flags"][pfn])
+    flags = int(mem_map[pfn]["flags"])
     if flags & PG_tail:
-        flags = int(mem_map["flags"][mem_map["next"][pfn]])
-    return not flags & PG_head or flags_order(flags) < node["pageblock_order"][0]
+        flags = int(mem_map[mem_map[pfn]["next"]]["flags"])
+    return not flags & PG_head or flags_order(flags) < node[0]["pageblock_order"]
 
 
 @compiled
 def choose_block(mem_map: Array, zone: Array, node: Array, cc: Array) -> bool:
     """Find the next pageblock worth scanning, below the free scanner, and start on it."""
-    z = cc["zone"][0]
-    size = 1 << node["pageblock_order"][0]
-    low = cc["migrate_pfn"][0]
-    start = max(low // size * size, zone["start_pfn"][z])
+    z = cc[0]["zone"]
+    size = 1 << node[0]["pageblock_order"]
+    low = cc[0]["migrate_pfn"]
+    start = max(low // size * size, zone[z]["start_pfn"])
     end = (low // size + 1) * size
-    while end <= cc["free_pfn"][0]:
+    while end <= cc[0]["free_pfn"]:
         if pageblock_pfn_to_page(mem_map, zone, node, z, start, end):
             if suitable_migration_source(mem_map, node, start):
-                cc["start_pfn"][0] = cc["low_pfn"][0] = cc["migrate_pfn"][0] = low
-                cc["end_pfn"][0] = end
-                cc["nr_scanned"][0] = cc["nr_isolated"][0] = 0
-                cc["valid_page"][0] = -1
-                cc["skip_updated"][0] = 0
+                cc[0]["start_pfn"] = cc[0]["low_pfn"] = cc[0]["migrate_pfn"] = low
+                cc[0]["end_pfn"] = end
+                cc[0]["nr_scanned"] = cc[0]["nr_isolated"] = 0
+                cc[0]["valid_page"] = -1
+                cc[0]["skip_updated"] = 0
                 return True
             update_cached_migrate(zone, node, cc, end)
-        cc["migrate_pfn"][0] = low = start = end
+        cc[0]["migrate_pfn"] = low = start = end
         end += size
     return False
 
@@ -118,18 +118,18 @@ def isolate_lru_page(mem_map: Array, node: Array, pfn: int) -> bool:
 
     An anonymous page with more references than mappings is pinned and not worth trying.
     """
-    flags = int(mem_map["flags"][pfn])
-    mapping = int(mem_map["mapping"][pfn])
+    flags = int(mem_map[pfn]["flags"])
+    mapping = int(mem_map[pfn]["mapping"])
     stats = lru_class(mapping)
-    refcount = mem_map["refcount"][pfn]
-    pinned = refcount > mem_map["mapcount"][pfn] and not has_mapping(flags, mapping)
+    refcount = mem_map[pfn]["refcount"]
+    pinned = refcount > mem_map[pfn]["mapcount"] and not has_mapping(flags, mapping)
     if refcount == 0 or pinned:
-        node["lru_stats"][0, stats, REFUSED] += 1
+        node[0]["lru_stats"][stats, REFUSED] += 1
         return False
-    mem_map["refcount"][pfn] = refcount + 1
+    mem_map[pfn]["refcount"] = refcount + 1
     lru_del(mem_map, node, pfn)
-    node["nr_isolated"][0, is_file_lru(flags)] += 1
-    node["lru_stats"][0, stats, ISOLATED] += 1
+    node[0]["nr_isolated"][is_file_lru(flags)] += 1
+    node[0]["lru_stats"][stats, ISOLATED] += 1
     return True
 
 
@@ -140,17 +140,17 @@ def finish_block(zone: Array, pageblock: Array, node: Array, cc: Array, trace: A
     A block that gave nothing, or is being rescanned, is marked to be skipped, also by a run that
     ignores skip hints; not, though, once an LRU page of it was isolated in this call.
     """
-    low = min(cc["low_pfn"][0], cc["end_pfn"][0])
-    isolated = cc["nr_isolated"][0]
-    if low == cc["end_pfn"][0] and (isolated == 0 or cc["rescan"][0]):
-        if cc["valid_page"][0] >= 0 and not cc["skip_updated"][0]:
-            set_block_skip(pageblock, node, cc["valid_page"][0])
+    low = min(cc[0]["low_pfn"], cc[0]["end_pfn"])
+    isolated = cc[0]["nr_isolated"]
+    if low == cc[0]["end_pfn"] and (isolated == 0 or cc[0]["rescan"]):
+        if cc[0]["valid_page"] >= 0 and not cc[0]["skip_updated"]:
+            set_block_skip(pageblock, node, cc[0]["valid_page"])
         update_cached_migrate(zone, node, cc, low)
-    scanned = cc["nr_scanned"][0]
-    trace_scan(node, trace, ISOLATE_MIGRATEPAGES, cc["start_pfn"][0], low, scanned, isolated)
-    cc["total_migrate_scanned"][0] += scanned
+    scanned = cc[0]["nr_scanned"]
+    trace_scan(node, trace, ISOLATE_MIGRATEPAGES, cc[0]["start_pfn"], low, scanned, isolated)
+    cc[0]["total_migrate_scanned"] += scanned
     count_vm_events(node, COMPACTISOLATED, isolated)
-    cc["migrate_pfn"][0] = low
+    cc[0]["migrate_pfn"] = low
 
 
 @compiled
@@ -158,46 +158,46 @@ def isolate_migratepages_block(
     mem_map: Array, zone: Array, pageblock: Array, node: Array, cc: Array, trace: Array, answer: int
 ) -> int:
     """Scan on in the chosen block: SCAN_DONE, or the next driver's page to be asked about."""
-    low = cc["low_pfn"][0]
-    end = cc["end_pfn"][0]
-    scanned = cc["nr_scanned"][0]
+    low = cc[0]["low_pfn"]
+    end = cc[0]["end_pfn"]
+    scanned = cc[0]["nr_scanned"]
     taken = answer == IS_ISOLATED
     resumed = answer != NOT_ASKED
     while low < end:
         if not resumed:
             scanned += 1
-            if cc["valid_page"][0] < 0 and low & ((1 << node["pageblock_order"][0]) - 1) == 0:
-                cc["valid_page"][0] = low
-            flags = int(mem_map["flags"][low])
+            if cc[0]["valid_page"] < 0 and low & ((1 << node[0]["pageblock_order"]) - 1) == 0:
+                cc[0]["valid_page"] = low
+            flags = int(mem_map[low]["flags"])
             taken = False
             if flags & PG_buddy:
                 low += (1 << flags_order(flags)) - 1
             elif flags & PG_head:
                 order = flags_order(flags)
-                if order < node["max_order"][0]:
+                if order < node[0]["max_order"]:
                     low += (1 << order) - 1
             elif flags & PG_tail:
                 pass
             elif flags & PG_lru:
                 taken = isolate_lru_page(mem_map, node, low)
                 if taken:
-                    cc["skip_updated"][0] = 1
+                    cc[0]["skip_updated"] = 1
             elif not flags & PG_isolated:
-                tag = int(mem_map["mapping"][low]) & PAGE_MAPPING_FLAGS
+                tag = int(mem_map[low]["mapping"]) & PAGE_MAPPING_FLAGS
                 if tag == PAGE_MAPPING_MOVABLE:
-                    cc["low_pfn"][0] = low
-                    cc["nr_scanned"][0] = scanned
+                    cc[0]["low_pfn"] = low
+                    cc[0]["nr_scanned"] = scanned
                     return int(low)
         resumed = False
         if taken:
-            list_add(mem_map, low, cc["migratepages"][0])
-            cc["nr_migratepages"][0] += 1
-            cc["nr_isolated"][0] += 1
+            list_add(mem_map, low, cc[0]["migratepages"])
+            cc[0]["nr_migratepages"] += 1
+            cc[0]["nr_isolated"] += 1
         low += 1
-        if taken and cc["nr_migratepages"][0] >= COMPACT_CLUSTER_MAX and not cc["rescan"][0]:
+        if taken and cc[0]["nr_migratepages"] >= COMPACT_CLUSTER_MAX and not cc[0]["rescan"]:
             break
-    cc["low_pfn"][0] = low
-    cc["nr_scanned"][0] = scanned
+    cc[0]["low_pfn"] = low
+    cc[0]["nr_scanned"] = scanned
     finish_block(zone, pageblock, node, cc, trace)
     return SCAN_DONE
 

@@ -19,13 +19,13 @@ Array = Any
 def walk(mem_map: Array, zone: Array, pageblock: Array, node: Array, head: int, out: Array) -> int:
     """Copy the frame numbers on a list to *out*, in order; how many, or -1 if it never ends."""
     count = 0
-    pfn = mem_map["next"][head]
+    pfn = mem_map[head]["next"]
     while pfn != head:
-        if count == len(out) or mem_map["prev"][mem_map["next"][pfn]] != pfn:
+        if count == len(out) or mem_map[mem_map[pfn]["next"]]["prev"] != pfn:
             return -1
         out[count] = pfn
         count += 1
-        pfn = mem_map["next"][pfn]
+        pfn = mem_map[pfn]["next"]
     return count
 
 

@@ -15,8 +15,7 @@ import numpy as np
 from movable import sched
 from movable.errors import BadInput, ContractViolation, OutOfMemory
 from movable.mm import (
-    compaction,
-    driver_calls,
+    compact_control,
     page_alloc,
     population,
     swap,
@@ -26,7 +25,6 @@ from movable.mm import (
 )
 from movable.mm import mm_types as t
 from movable.mm.engine import Engine
-from movable.mm.frame_lists import FrameLists
 from movable.mm.profile import PROFILES, Profile
 from movable.page import Page
 from movable.page_flags import NO_ZONE, PAGE_MAPPING_FLAGS, PAGE_MAPPING_MOVABLE, ZONE_SHIFT
@@ -38,14 +36,31 @@ if TYPE_CHECKING:
 Array = Any
 NR_COMPACTORS = 16
 HEADS_PER_COMPACTOR = 5
-TRACE_START = 1 << 22
-"""Words of room for events at first; what is not used costs no memory."""
+TRACE_WORDS = 1 << 18
+"""Room for events that compiled code writes before they are moved elsewhere."""
 TRACE_COUNT = t.word_index(t.NODE, "trace_count")
-VM_COUNTERS = t.word_index(t.NODE, "vm")
+FAULT = t.word_index(t.NODE, "fault")
 """Where these stand in the node's words."""
 
 
-class Memory(FrameLists):
+class _Words(dict[object, int]):
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def __missing__(self, mapping: object) -> int:
+        return self._memory.register(mapping)
+
+
+class _Pages(dict[int, Page]):
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def __missing__(self, pfn: int) -> Page:
+        page = self[pfn] = Page(self._memory, pfn)
+        return page
+
+
+class Memory:
     """All frames of one machine, numbered from 0.
 
     :param nr_frames: number of page frames, holes included.
@@ -80,8 +95,6 @@ class Memory(FrameLists):
         self.mappings: list[AddressSpace] = []
         self.lists: dict[int, PageList] = {}
         self.lock_owner: dict[int, object] = {}
-        self.isolated_from: dict[int, AddressSpace] = {}
-        """By page that the VM holds isolated: whose it is, or was until its driver released it."""
         self.fault: ContractViolation | None = None
         self.on_alloc_failure: Callable[[Memory], None] | None = None
         self.next_content = 1
@@ -90,9 +103,14 @@ class Memory(FrameLists):
         self.frames_without_reference = 0
         """Frames that no reference counts though they are in use: inside larger blocks."""
         self.locked_from_the_start = np.zeros(nr_frames, bool)
-        self._handles: dict[object, int] = {}
-        self._objects: list[Any] = [None]
-        self._bytes = bytearray(nr_frames << page_shift) if real_bytes else None
+        self.objects: list[Any] = [None]
+        self._words = _Words(self)
+        self.word_of = self._words.__getitem__
+        """The mapping word, without a tag, that points to a mapping."""
+        self.pages = _Pages(self)
+        """Views of the frames that somebody asked for, by frame number."""
+        self.real_bytes = real_bytes
+        self._bytes = bytearray(nr_frames << page_shift if real_bytes else 0)
         self._make_arrays(nr_frames)
         self.engine = Engine(self)
 
@@ -107,12 +125,12 @@ class Memory(FrameLists):
         self.node = np.zeros(1, t.NODE)
         self.node_words = t.words(self.node.view(np.int64))
         self.pageblock = np.full(-(-nr_frames >> self.pageblock_order), t.MOVABLE, np.uint8)
-        self._set_trace(np.empty(TRACE_START, np.int32))
+        self._make_trace()
         frames = self.mem_map[:nr_frames]
         frames["flags"] = NO_ZONE << ZONE_SHIFT
         head = np.arange(nr_frames, nr_frames + heads)
         self.mem_map["next"][nr_frames:] = self.mem_map["prev"][nr_frames:] = head
-        for field in ("flags", "refcount", "mapcount", "next", "prev", "mapping", "private"):
+        for field in ("flags", "refcount", "mapcount", "next", "mapping", "private"):
             setattr(self, field, t.words(self.mem_map[field]))
         self.content = t.words(self.mem_map["content"])
         self._number_heads(nr_frames)
@@ -120,6 +138,7 @@ class Memory(FrameLists):
         node["nr_frames"], node["nr_zones"] = nr_frames, nr_zones
         node["max_order"], node["pageblock_order"] = self.max_order, self.pageblock_order
 
+    next: memoryview[int]
     flags: memoryview[int]
     refcount: memoryview[int]
     mapcount: memoryview[int]
@@ -137,56 +156,43 @@ class Memory(FrameLists):
         head += t.NR_LRU_LISTS
         self.free_heads = list(range(head, len(self.mem_map), HEADS_PER_COMPACTOR))
 
-    def reserve_trace(self, words: int) -> None:
-        """Make room for *words* more words of events before compiled code runs."""
+    def _make_trace(self) -> None:
+        """A place for events, in which there is always room for what one page can cause."""
+        blocks = len(self.pageblock) + 1
+        room = blocks * tracepoints.WORDS_OF_A_BLOCK + tracepoints.WORDS_OF_A_PAGE
+        self.trace = np.empty(TRACE_WORDS + room, np.int32)
+        self.node["trace_limit"] = TRACE_WORDS
+        self._earlier_events: list[Array] = []
+
+    def flush_trace(self) -> None:
+        """Move the events written so far out of compiled code's way."""
         used = self.node_words[TRACE_COUNT]
-        if used + words > len(self.trace):
-            larger = np.empty(2 * (used + words), np.int32)
-            larger[:used] = self.trace[:used]
-            self._set_trace(larger)
-
-    def _set_trace(self, trace: Array) -> None:
-        self.trace, self._trace_words = trace, t.words(trace)
-
-    def event(self, *words: int) -> None:
-        """Append one trace event from Python: its number and its fields (tracepoints.py)."""
-        self.reserve_trace(tracepoints.LONGEST)
-        at = self.node_words[TRACE_COUNT]
-        for word in words:
-            self._trace_words[at] = word
-            at += 1
-        self.node_words[TRACE_COUNT] = at
-
-    def count(self, event: int, by: int) -> None:
-        """Add to a counter of /proc/vmstat (count_vm_events())."""
-        self.node_words[VM_COUNTERS + event] += by
+        self._earlier_events.append(self.trace[:used].copy())
+        self.node_words[TRACE_COUNT] = 0
 
     @property
     def events(self) -> Array:
         """The trace so far, as a stream of words (tracepoints.py says how to read it)."""
-        return self.trace[: self.node_words[TRACE_COUNT]]
+        self.flush_trace()
+        self._earlier_events = [np.concatenate(self._earlier_events)]
+        return self._earlier_events[0]
 
     # What `Page` needs.
 
     def page(self, pfn: int) -> Page:
         """The page with frame number *pfn*."""
-        return Page(self, pfn)
-
-    def word_of(self, mapping: object) -> int:
-        """The mapping word, without a tag, that points to *mapping*."""
-        handle = self._handles.get(mapping)
-        return self.register(mapping) if handle is None else handle << t.HANDLE_SHIFT
+        return self.pages[pfn]
 
     def register(self, mapping: object, operations: int = t.HAS_MIGRATE) -> int:
         """Give *mapping* a mapping word; *operations* says what it can do with LRU pages."""
-        handle = len(self._objects)
-        self._handles[mapping] = handle
-        self._objects.append(mapping)
-        return handle << t.HANDLE_SHIFT | operations << t.OPERATIONS_SHIFT
+        word = len(self.objects) << t.HANDLE_SHIFT | operations << t.OPERATIONS_SHIFT
+        self._words[mapping] = word
+        self.objects.append(mapping)
+        return word
 
     def mapping_of(self, word: int) -> Any:
         """What a mapping word points to; None if to nothing."""
-        return self._objects[word >> t.HANDLE_SHIFT]
+        return self.objects[word >> t.HANDLE_SHIFT]
 
     def is_movable_tagged(self, pfn: int) -> bool:
         """The frame's mapping word is tagged movable (__PageMovable())."""
@@ -198,7 +204,7 @@ class Memory(FrameLists):
         word = self.mapping[pfn]
         if word & PAGE_MAPPING_FLAGS != PAGE_MAPPING_MOVABLE:
             return None
-        return self._objects[word >> t.HANDLE_SHIFT]
+        return self.objects[word >> t.HANDLE_SHIFT]
 
     def add_mapping(self, mapping: AddressSpace) -> None:
         """Make a driver's address space known; its place in the list is its owner code's."""
@@ -208,7 +214,10 @@ class Memory(FrameLists):
     def release(self, pfn: int) -> None:
         """Free a page whose last reference was just dropped."""
         if sched.active:
-            driver_calls.reach(self, "freed", self.page(pfn))
+            try:
+                sched.point("freed", self.page(pfn))
+            except ContractViolation as broken:
+                self.keep_fault(broken)
         on = self.lists.get(pfn) if self.lists else None
         if on is not None:
             on.remove(self.page(pfn))
@@ -216,26 +225,18 @@ class Memory(FrameLists):
         if on is not None:
             raise ContractViolation("I23", f"<Page {pfn}>", "put", f"freed while it is on {on!r}")
 
-    def copy(self, to: int, source: int) -> None:
-        """Copy one page's contents to another."""
-        self.content[to] = self.content[source]
-        if self._bytes is not None:
-            self.write(to, 0, self.read(source, 0, self.page_size))
-
     def read(self, pfn: int, offset: int, size: int) -> bytes:
         """*size* bytes of a page; only where pages carry bytes."""
         start = self._at(pfn, offset, size)
-        assert self._bytes is not None
         return bytes(self._bytes[start : start + size])
 
     def write(self, pfn: int, offset: int, data: bytes) -> None:
         """Put *data* into a page; only where pages carry bytes."""
         start = self._at(pfn, offset, len(data))
-        assert self._bytes is not None
         self._bytes[start : start + len(data)] = data
 
     def _at(self, pfn: int, offset: int, size: int) -> int:
-        if self._bytes is None:
+        if not self.real_bytes:
             raise BadInput("memory", "its pages carry no bytes", "make it with real_bytes=True")
         if offset < 0 or offset + size > self.page_size:
             raise BadInput(f"page {pfn}", f"bytes {offset} to {offset + size} are not in the page")
@@ -296,11 +297,17 @@ class Memory(FrameLists):
 
         :raises ContractViolation: a driver broke a promise; nothing is left isolated.
         """
-        compaction.compact_memory(self)
+        compact_control.compact_memory(self)
+
+    def keep_fault(self, broken: ContractViolation) -> None:
+        """Keep the first broken promise, and let the run under way come to its end."""
+        self.fault = self.fault or broken
+        self.node_words[FAULT] = 1
 
     def raise_fault(self) -> None:
         """Raise the promise that a driver broke in the run that has just ended, if any."""
         fault, self.fault = self.fault, None
+        self.node_words[FAULT] = 0
         if fault is not None:
             raise fault
 

@@ -12,7 +12,8 @@ from typing import Any
 from movable.mm.compiled import compiled
 from movable.mm.isolate_freepages import compaction_alloc, compaction_free
 from movable.mm.isolate_migratepages import has_mapping, is_file_lru, lru_class
-from movable.mm.list import list_add_tail, list_del
+from movable.mm.list import list_add_tail, list_del, list_empty, list_next
+from movable.mm.migrate_movable import movable_tag
 from movable.mm.mm_types import (
     AGAIN,
     EAGAIN,
@@ -34,7 +35,6 @@ from movable.page_flags import (
     ALL_FLAGS,
     KERNEL_FLAGS,
     PAGE_MAPPING_FLAGS,
-    PAGE_MAPPING_MOVABLE,
     PG_active,
     PG_dirty,
     PG_locked,
@@ -58,14 +58,11 @@ def operations(mapping: int) -> int:
 
 
 @compiled
-def needs_python(mem_map: Array, cc: Array, pfn: int) -> bool:
-    """Compiled code cannot migrate this page."""
-    mapping = int(mem_map["mapping"][pfn])
-    if mapping & PAGE_MAPPING_FLAGS == PAGE_MAPPING_MOVABLE:
+def must_ask(mem_map: Array, cc: Array, pfn: int) -> bool:
+    """Whether this ordinary page can move is not for compiled code to say (migrate_ordinary.py)."""
+    if operations(int(mem_map[pfn]["mapping"])) == HAS_OWN_MIGRATE:
         return True
-    if operations(mapping) == HAS_OWN_MIGRATE:
-        return True
-    return bool(cc["force"][0] and int(mem_map["flags"][pfn]) & PG_locked)
+    return bool(cc[0]["force"] and int(mem_map[pfn]["flags"]) & PG_locked)
 
 
 @compiled
@@ -74,17 +71,17 @@ def fallback_migrate_folio(mem_map: Array, cc: Array, pfn: int) -> int:
 
     A dirty page is written out, in the synchronous modes only; so it moves in a later pass.
     """
-    flags = int(mem_map["flags"][pfn])
+    flags = int(mem_map[pfn]["flags"])
     if flags & PG_dirty:
-        if cc["mode"][0] < MIGRATE_SYNC:
+        if cc[0]["mode"] < MIGRATE_SYNC:
             return EBUSY
-        if operations(int(mem_map["mapping"][pfn])) == HAS_NEITHER:
+        if operations(int(mem_map[pfn]["mapping"])) == HAS_NEITHER:
             return EINVAL
-        mem_map["flags"][pfn] = (flags ^ PG_dirty) | PG_writeback
+        mem_map[pfn]["flags"] = (flags ^ PG_dirty) | PG_writeback
         return EAGAIN
     if flags & PG_private:
-        mem_map["flags"][pfn] = flags ^ PG_private
-        mem_map["refcount"][pfn] -= 1
+        mem_map[pfn]["flags"] = flags ^ PG_private
+        mem_map[pfn]["refcount"] -= 1
     return 0
 
 
@@ -97,21 +94,21 @@ def folio_migrate_mapping(
     All its references must be known: the isolation's, its mappings', its address space's, and its
     private data's. One more, and the page is in use: -EAGAIN.
     """
-    flags = int(mem_map["flags"][source])
-    mapping = int(mem_map["mapping"][source])
-    expected = 1 + mem_map["mapcount"][source]
+    flags = int(mem_map[source]["flags"])
+    mapping = int(mem_map[source]["mapping"])
+    expected = 1 + mem_map[source]["mapcount"]
     if has_mapping(flags, mapping):
         expected += 1 + (1 if flags & PG_private else 0)
-    if mem_map["refcount"][source] != expected:
+    if mem_map[source]["refcount"] != expected:
         return EAGAIN
-    own_bits = int(mem_map["flags"][target]) & (ALL_FLAGS ^ MIGRATED_FLAGS)
-    mem_map["flags"][target] = own_bits | (flags & MIGRATED_FLAGS)
-    mem_map["refcount"][target] += expected - 1
-    mem_map["mapcount"][target] = mem_map["mapcount"][source]
-    mem_map["mapping"][target] = mapping
-    mem_map["private"][target] = mem_map["private"][source]
-    mem_map["content"][target] = mem_map["content"][source]
-    mem_map["refcount"][source] = 1
+    own_bits = int(mem_map[target]["flags"]) & (ALL_FLAGS ^ MIGRATED_FLAGS)
+    mem_map[target]["flags"] = own_bits | (flags & MIGRATED_FLAGS)
+    mem_map[target]["refcount"] += expected - 1
+    mem_map[target]["mapcount"] = mem_map[source]["mapcount"]
+    mem_map[target]["mapping"] = mapping
+    mem_map[target]["private"] = mem_map[source]["private"]
+    mem_map[target]["content"] = mem_map[source]["content"]
+    mem_map[source]["refcount"] = 1
     return 0
 
 
@@ -126,7 +123,7 @@ def move_to_new_folio(
     source: int,
 ) -> int:
     """The LRU half of move_to_new_page(): by the address space's own means, or the fallback."""
-    mapping = int(mem_map["mapping"][source])
+    mapping = int(mem_map[source]["mapping"])
     if mapping and operations(mapping) != HAS_MIGRATE:
         rc = fallback_migrate_folio(mem_map, cc, source)
         if rc:
@@ -148,34 +145,34 @@ def unmap_and_move(
 
     0 and the page is freed; -ENOMEM: there was no target; else the target went back.
     """
-    if mem_map["refcount"][source] == 1:
-        mem_map["flags"][source] &= ALL_FLAGS ^ (PG_active | PG_unevictable)
+    if mem_map[source]["refcount"] == 1:
+        mem_map[source]["flags"] &= ALL_FLAGS ^ (PG_active | PG_unevictable)
         return 0
     target = compaction_alloc(mem_map, zone, pageblock, node, cc, trace)
     if target < 0:
         return ENOMEM
-    flags = int(mem_map["flags"][source])
-    mapped = mem_map["mapcount"][source]
+    flags = int(mem_map[source]["flags"])
+    mapped = mem_map[source]["mapcount"]
     rc = 0
     if flags & PG_locked:
         rc = EAGAIN
-    elif flags & PG_writeback and cc["mode"][0] < MIGRATE_SYNC:
+    elif flags & PG_writeback and cc[0]["mode"] < MIGRATE_SYNC:
         rc = EBUSY
-    elif flags & PG_writeback and not cc["force"][0]:
+    elif flags & PG_writeback and not cc[0]["force"]:
         rc = EAGAIN
-    elif mem_map["mapping"][source] == 0 and flags & PG_private:
+    elif mem_map[source]["mapping"] == 0 and flags & PG_private:
         # Truncated page cache: only its buffers are left, and they go first.
-        mem_map["flags"][source] = flags ^ PG_private
-        mem_map["refcount"][source] -= 1
+        mem_map[source]["flags"] = flags ^ PG_private
+        mem_map[source]["refcount"] -= 1
         rc = EAGAIN
     if rc == 0:
-        mem_map["flags"][source] = flags & (ALL_FLAGS ^ PG_writeback)
+        mem_map[source]["flags"] = flags & (ALL_FLAGS ^ PG_writeback)
         if mapped:
             trace_pte(node, trace, SET_MIGRATION_PTE, source, mapped)
         rc = move_to_new_folio(mem_map, zone, pageblock, node, cc, target, source)
         if rc == 0:
             # The batch is emptied before a page becomes visible to processes again.
-            mem_map["refcount"][target] -= 1
+            mem_map[target]["refcount"] -= 1
             folio_add_lru(mem_map, zone, pageblock, node, target, mapped > 0)
         if mapped:
             place = source if rc else target
@@ -188,11 +185,11 @@ def unmap_and_move(
 @compiled
 def putback_lru_page(mem_map: Array, zone: Array, pageblock: Array, node: Array, pfn: int) -> None:
     """Give an isolated page back to its LRU list, by way of the batch."""
-    flags = int(mem_map["flags"][pfn])
+    flags = int(mem_map[pfn]["flags"])
     list_del(mem_map, pfn)
-    node["nr_isolated"][0, is_file_lru(flags)] -= 1
-    node["lru_stats"][0, lru_class(int(mem_map["mapping"][pfn])), PUTBACK] += 1
-    mem_map["refcount"][pfn] -= 1  # the isolation's; the batch takes its own
+    node[0]["nr_isolated"][is_file_lru(flags)] -= 1
+    node[0]["lru_stats"][lru_class(int(mem_map[pfn]["mapping"])), PUTBACK] += 1
+    mem_map[pfn]["refcount"] -= 1  # the isolation's; the batch takes its own
     folio_add_lru(mem_map, zone, pageblock, node, pfn, False)
 
 
@@ -204,24 +201,24 @@ def settle_lru_page(
 
     Migrated: freed. -EAGAIN and -ENOMEM: it stays on the list. Any other failure: the failed list.
     """
-    flags = int(mem_map["flags"][pfn])
-    stats = lru_class(int(mem_map["mapping"][pfn]))
+    flags = int(mem_map[pfn]["flags"])
+    stats = lru_class(int(mem_map[pfn]["mapping"]))
     if rc == 0:
         list_del(mem_map, pfn)
-        node["nr_isolated"][0, is_file_lru(flags)] -= 1
-        node["lru_stats"][0, stats, MIGRATED] += 1
-        cc["nr_succeeded"][0] += 1
+        node[0]["nr_isolated"][is_file_lru(flags)] -= 1
+        node[0]["lru_stats"][stats, MIGRATED] += 1
+        cc[0]["nr_succeeded"] += 1
         put_page(mem_map, zone, pageblock, node, pfn)
     elif rc == EAGAIN:
-        cc["retry"][0] += 1
-        node["lru_stats"][0, stats, AGAIN] += 1
+        cc[0]["retry"] += 1
+        node[0]["lru_stats"][stats, AGAIN] += 1
     elif rc == ENOMEM:
-        cc["out_of_targets"][0] = 1
+        cc[0]["stopped"] = 1
     else:
-        cc["nr_failed"][0] += 1
-        node["lru_stats"][0, stats, FAILED] += 1
+        cc[0]["nr_failed"] += 1
+        node[0]["lru_stats"][stats, FAILED] += 1
         list_del(mem_map, pfn)
-        list_add_tail(mem_map, pfn, cc["ret_folios"][0])
+        list_add_tail(mem_map, pfn, cc[0]["ret_folios"])
 
 
 @compiled
@@ -249,19 +246,24 @@ def migrate_lru_pages(
     trace: Array,
     pfn: int,
 ) -> int:
-    """Go through `cc.folios` from *pfn* on; returned is its head, or the first page for Python.
+    """Go through `cc.folios` from *pfn* on; returned is its head, or the first page not tried.
 
-    Also left to Python is what follows a page that failed for good, if that is put back at once.
+    That is one that somebody must be asked about, or any if the trace is nearly full, or if a page
+    failed for good that is to be put back at once.
     """
-    head = cc["folios"][0]
-    while pfn != head and not needs_python(mem_map, cc, pfn):
-        following = int(mem_map["next"][pfn])
-        failed = cc["nr_failed"][0]
+    head = cc[0]["folios"]
+    while pfn != head:
+        following = list_next(mem_map, pfn)
+        failed = cc[0]["nr_failed"]
         migrate_lru_page(mem_map, zone, pageblock, node, cc, trace, pfn)
-        if cc["out_of_targets"][0]:
+        if cc[0]["stopped"]:
             return int(head)
         pfn = following
-        if cc["putback_at_once"][0] and cc["nr_failed"][0] > failed:
+        if cc[0]["putback_at_once"] and cc[0]["nr_failed"] > failed:
+            break
+        if node[0]["trace_count"] > node[0]["trace_limit"]:
+            break
+        if must_ask(mem_map, cc, pfn) or movable_tag(mem_map, pfn):
             break
     return pfn
 
@@ -269,9 +271,9 @@ def migrate_lru_pages(
 @compiled
 def putback_lru_pages(mem_map: Array, zone: Array, pageblock: Array, node: Array, head: int) -> int:
     """Give the isolated pages on a list back; returned is its head, or the first driver's page."""
-    while mem_map["next"][head] != head:
-        pfn = int(mem_map["next"][head])
-        if int(mem_map["mapping"][pfn]) & PAGE_MAPPING_FLAGS == PAGE_MAPPING_MOVABLE:
+    while not list_empty(mem_map, head):
+        pfn = list_next(mem_map, head)
+        if movable_tag(mem_map, pfn):
             return pfn
         putback_lru_page(mem_map, zone, pageblock, node, pfn)
     return head

@@ -2,7 +2,8 @@
 
 A memory is six arrays, always passed in this order: `mem_map` (frames, then list heads), `zone`,
 `pageblock` (one byte a block), `node` (one record), and for compaction `cc` (one
-`compact_control`) and `trace` (event rows). Compiled code reads `mem_map["refcount"][pfn]`.
+`compact_control`) and `trace` (event rows). Compiled code reads `mem_map[pfn]["refcount"]`
+(the row first: then LLVM knows how far apart rows are).
 
 Lists are linked through the frames' own `next` and `prev`, as through `page->lru`; a list head is
 a further record behind the last frame, so that no list operation has special cases.
@@ -126,6 +127,8 @@ NODE = np.dtype(
         ("lru_stats", "i8", (2, len(LRU_STATS))),
         ("vm", "i8", (len(VM_EVENTS),)),
         ("trace_count", "i8"),
+        ("trace_limit", "i8"),
+        ("fault", "i8"),
     ],
     align=True,
 )
@@ -161,8 +164,36 @@ COMPACT_CONTROL = np.dtype(
         ("nr_succeeded", "i8"),
         ("nr_failed", "i8"),
         ("retry", "i8"),
-        ("out_of_targets", "i8"),
+        ("nr_failed_pages", "i8"),
+        ("stopped", "i8"),
+        ("attempt", "i8"),
+        ("cursor", "i8"),
+        ("result", "i8"),
+        # Where compact_zone() stands.
+        ("iteration_start", "i8"),
+        ("last_migrated", "i8"),
+        ("error", "i8"),
+        ("status", "i8"),
+        # The step under way (steps.py): what it is about, its outcome, and where it leads.
+        ("watched", "i8"),
+        ("page", "i8"),
+        ("target", "i8"),
+        ("freeing", "i8"),
+        ("rc", "i8"),
+        ("putback_head", "i8"),
+        ("then", "i8"),
+        ("after_free", "i8"),
+        ("after_page", "i8"),
+        ("after_isolate", "i8"),
+        ("after_putback", "i8"),
+        ("after_migrate", "i8"),
+        # The profile's fields of the same names.
+        ("target_before_freed_test", "i8"),
+        ("target_disposed_by_own_tag", "i8"),
         ("putback_at_once", "i8"),
+        ("retries_fail_with_enomem", "i8"),
+        ("batch", "i8"),
+        ("counts_isolated_driver_pages", "i8"),
     ],
     align=True,
 )
@@ -186,7 +217,7 @@ HPAGE_PMD_NR = 512
 
 WMARK_MIN, WMARK_LOW, WMARK_HIGH = range(3)
 
-MIGRATE_SYNC = 2
+MIGRATE_ASYNC, MIGRATE_SYNC = 0, 2
 EAGAIN, ENOMEM, EBUSY, EINVAL = -11, -12, -16, -22
 
 # What the operations of a page's mapping can do (bits 2 and 3 of the mapping word).

@@ -27,13 +27,13 @@ def free_pages(
     mem_map: Array, zone: Array, pageblock: Array, node: Array, pfn: int, order: int
 ) -> None:
     """Free a block whose last reference is gone: nothing of its owner stays (__free_pages())."""
-    z = int(mem_map["flags"][pfn]) >> ZONE_SHIFT
+    z = int(mem_map[pfn]["flags"]) >> ZONE_SHIFT
     for page in range(pfn, pfn + (1 << order)):
-        mem_map["flags"][page] = z << ZONE_SHIFT
-        mem_map["mapping"][page] = 0
-        mem_map["private"][page] = 0
-        mem_map["mapcount"][page] = 0
-        mem_map["refcount"][page] = 0
+        mem_map[page]["flags"] = z << ZONE_SHIFT
+        mem_map[page]["mapping"] = 0
+        mem_map[page]["private"] = 0
+        mem_map[page]["mapcount"] = 0
+        mem_map[page]["refcount"] = 0
     migratetype = block_type(pageblock, node, pfn)
     per_cpu = pcp_allowed_order(node, order)
     if not (per_cpu and migratetype == ISOLATE):
@@ -76,9 +76,9 @@ def get_page_from_freelist(
     no_fragment: bool,
 ) -> int:
     """Take a block from the first zone that stays above watermark *mark*; -1 if none does."""
-    highest = int(node["nr_zones"][0]) - 1
+    highest = int(node[0]["nr_zones"]) - 1
     for z in range(highest, -1, -1):
-        level = zone["watermark"][z, mark] + zone["boost"][z]
+        level = zone[z]["watermark"][mark] + zone[z]["boost"]
         if not zone_watermark_ok(mem_map, zone, node, z, order, level, highest):
             continue
         pfn = rmqueue_zone(mem_map, zone, pageblock, node, z, order, migratetype, no_fragment)
@@ -98,10 +98,11 @@ def alloc_pages(
     """
     pfn = -1
     for attempt in range(3):
-        if attempt == 0 and node["nr_zones"][0] - 1 < ZONE_NORMAL:
+        if attempt == 0 and node[0]["nr_zones"] - 1 < ZONE_NORMAL:
             continue
         if attempt == 2:
-            zone["boost"][:] = 0
+            for z in range(node[0]["nr_zones"]):
+                zone[z]["boost"] = 0
         mark = WMARK_MIN if attempt == 2 else WMARK_LOW
         pfn = get_page_from_freelist(
             mem_map, zone, pageblock, node, order, migratetype, mark, attempt == 0
@@ -109,6 +110,6 @@ def alloc_pages(
         if pfn >= 0:
             break
     if pfn >= 0:
-        mem_map["private"][pfn] = 0
-        mem_map["refcount"][pfn] = 1
+        mem_map[pfn]["private"] = 0
+        mem_map[pfn]["refcount"] = 1
     return pfn

@@ -17,20 +17,20 @@ Array = Any
 @compiled
 def block_type(pageblock: Array, node: Array, pfn: int) -> int:
     """Migratetype of the block that *pfn* is in (get_pageblock_migratetype())."""
-    return int(pageblock[pfn >> node["pageblock_order"][0]]) & BLOCK_TYPE
+    return int(pageblock[pfn >> node[0]["pageblock_order"]]) & BLOCK_TYPE
 
 
 @compiled
 def set_block_type(pageblock: Array, node: Array, pfn: int, migratetype: int) -> None:
     """Give *pfn*'s block a new migratetype; the skip hint stays (set_pageblock_migratetype())."""
-    block = pfn >> node["pageblock_order"][0]
+    block = pfn >> node[0]["pageblock_order"]
     pageblock[block] = (int(pageblock[block]) & BLOCK_SKIP) | migratetype
 
 
 @compiled
 def set_block_skip(pageblock: Array, node: Array, pfn: int) -> None:
     """Say that scanning *pfn*'s block again is not worth it (set_pageblock_skip())."""
-    block = pfn >> node["pageblock_order"][0]
+    block = pfn >> node[0]["pageblock_order"]
     pageblock[block] = int(pageblock[block]) | BLOCK_SKIP
 
 
@@ -42,10 +42,10 @@ def pageblock_pfn_to_page(
 
     Only these two are looked at, and none if the zone has no holes.
     """
-    if zone["contiguous"][z]:
+    if zone[z]["contiguous"]:
         return True
-    if end > node["nr_frames"][0]:
+    if end > node[0]["nr_frames"]:
         return False
-    first = int(mem_map["flags"][start]) >> ZONE_SHIFT
-    last = int(mem_map["flags"][end - 1]) >> ZONE_SHIFT
+    first = int(mem_map[start]["flags"]) >> ZONE_SHIFT
+    last = int(mem_map[end - 1]["flags"]) >> ZONE_SHIFT
     return first == z and last == z and first != NO_ZONE

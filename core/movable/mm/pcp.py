@@ -29,7 +29,7 @@ Array = Any
 @compiled
 def pcp_allowed_order(node: Array, order: int) -> bool:
     """Blocks of *order* pass through the per-CPU lists."""
-    return bool(order <= PAGE_ALLOC_COSTLY_ORDER or order == node["pageblock_order"][0])
+    return bool(order <= PAGE_ALLOC_COSTLY_ORDER or order == node[0]["pageblock_order"])
 
 
 @compiled
@@ -44,7 +44,7 @@ def order_to_pindex(order: int, migratetype: int) -> int:
 def pindex_to_order(node: Array, pindex: int) -> int:
     """Order of the blocks on a CPU's list *pindex*."""
     if pindex >= NR_LOWORDER_PCP_LISTS:
-        return int(node["pageblock_order"][0])
+        return int(node[0]["pageblock_order"])
     return pindex // MIGRATE_PCPTYPES
 
 
@@ -53,20 +53,20 @@ def free_pcppages_bulk(
     mem_map: Array, zone: Array, pageblock: Array, node: Array, z: int, count: int, pindex: int
 ) -> None:
     """Give *count* pages back to the free lists, oldest first, beginning with list *pindex*."""
-    cpu = node["cpu"][0]
-    count = min(zone["pcp_count"][z, cpu], count)
+    cpu = node[0]["cpu"]
+    count = min(zone[z]["pcp_count"][cpu], count)
     while count > 0:
-        head = zone["pcp_list"][z, cpu] + pindex
+        head = zone[z]["pcp_list"][cpu] + pindex
         order = pindex_to_order(node, pindex)
         while count > 0 and not list_empty(mem_map, head):
-            pfn = int(mem_map["prev"][head])
+            pfn = int(mem_map[head]["prev"])
             list_del(mem_map, pfn)
             count -= 1 << order
-            zone["pcp_count"][z, cpu] -= 1 << order
-            migratetype = int(mem_map["private"][pfn])
-            if zone["isolate_blocks"][z]:
+            zone[z]["pcp_count"][cpu] -= 1 << order
+            migratetype = int(mem_map[pfn]["private"])
+            if zone[z]["isolate_blocks"]:
                 migratetype = block_type(pageblock, node, pfn)
-            mem_map["private"][pfn] = 0
+            mem_map[pfn]["private"] = 0
             free_one_page(mem_map, zone, pageblock, node, z, pfn, order, migratetype)
         pindex = (pindex + 1) % NR_PCP_LISTS
 
@@ -74,15 +74,15 @@ def free_pcppages_bulk(
 @compiled
 def nr_pcp_free(zone: Array, z: int, cpu: int, free_high: bool) -> int:
     """How many pages to give back now; twice as many each time nobody allocated in between."""
-    high = 0 if free_high else zone["pcp_high"][z, cpu]
-    batch = zone["pcp_batch"][z, cpu]
+    high = 0 if free_high else zone[z]["pcp_high"][cpu]
+    batch = zone[z]["pcp_batch"][cpu]
     if free_high:
-        return int(zone["pcp_count"][z, cpu])
+        return int(zone[z]["pcp_count"][cpu])
     if high < batch:
         return 1
-    count = batch << zone["pcp_free_factor"][z, cpu]
-    if count < high - batch and zone["pcp_free_factor"][z, cpu] < PCP_BATCH_SCALE_MAX:
-        zone["pcp_free_factor"][z, cpu] += 1
+    count = batch << zone[z]["pcp_free_factor"][cpu]
+    if count < high - batch and zone[z]["pcp_free_factor"][cpu] < PCP_BATCH_SCALE_MAX:
+        zone[z]["pcp_free_factor"][cpu] += 1
     return int(min(max(count, batch), high - batch))
 
 
@@ -101,15 +101,15 @@ def free_unref_page(
 
     What is of HIGHATOMIC type waits among movable pages, and goes back as what it is.
     """
-    cpu = node["cpu"][0]
-    mem_map["private"][pfn] = migratetype
+    cpu = node[0]["cpu"]
+    mem_map[pfn]["private"] = migratetype
     pindex = order_to_pindex(order, MOVABLE if migratetype >= MIGRATE_PCPTYPES else migratetype)
-    list_add(mem_map, pfn, zone["pcp_list"][z, cpu] + pindex)
-    zone["pcp_count"][z, cpu] += 1 << order
+    list_add(mem_map, pfn, zone[z]["pcp_list"][cpu] + pindex)
+    zone[z]["pcp_count"][cpu] += 1 << order
     free_high = bool(
-        zone["pcp_free_factor"][z, cpu] and order > 0 and order <= PAGE_ALLOC_COSTLY_ORDER
+        zone[z]["pcp_free_factor"][cpu] and order > 0 and order <= PAGE_ALLOC_COSTLY_ORDER
     )
-    if free_high or zone["pcp_count"][z, cpu] >= zone["pcp_high"][z, cpu]:
+    if free_high or zone[z]["pcp_count"][cpu] >= zone[z]["pcp_high"][cpu]:
         count = nr_pcp_free(zone, z, cpu, free_high)
         free_pcppages_bulk(mem_map, zone, pageblock, node, z, count, pindex)
 
@@ -126,25 +126,25 @@ def rmqueue_pcplist(
     no_fragment: bool,
 ) -> int:
     """Take a block from the running CPU's list, refilled first if empty; -1 if none is left."""
-    cpu = node["cpu"][0]
-    zone["pcp_free_factor"][z, cpu] >>= 1
-    head = zone["pcp_list"][z, cpu] + order_to_pindex(order, migratetype)
+    cpu = node[0]["cpu"]
+    zone[z]["pcp_free_factor"][cpu] >>= 1
+    head = zone[z]["pcp_list"][cpu] + order_to_pindex(order, migratetype)
     if list_empty(mem_map, head):
-        batch = zone["pcp_batch"][z, cpu]
+        batch = zone[z]["pcp_batch"][cpu]
         wanted = max(batch >> order, 2) if batch > 1 else batch
         taken = 0
         while taken < wanted:
             pfn = rmqueue(mem_map, zone, pageblock, node, z, order, migratetype, no_fragment)
             if pfn < 0:
                 break
-            mem_map["private"][pfn] = migratetype
+            mem_map[pfn]["private"] = migratetype
             list_add_tail(mem_map, pfn, head)
             taken += 1
         mod_zone_free_pages(zone, node, z, -(taken << order))
-        zone["pcp_count"][z, cpu] += taken << order
+        zone[z]["pcp_count"][cpu] += taken << order
         if taken == 0:
             return -1
-    pfn = int(mem_map["next"][head])
+    pfn = int(mem_map[head]["next"])
     list_del(mem_map, pfn)
-    zone["pcp_count"][z, cpu] -= 1 << order
+    zone[z]["pcp_count"][cpu] -= 1 << order
     return pfn

@@ -108,10 +108,10 @@ def fill_pages(
         pfn = alloc_pages(mem_map, zone, pageblock, node, 0, migratetype)
         if pfn < 0:
             return i
-        mem_map["flags"][pfn] = int(mem_map["flags"][pfn]) | flags
-        mem_map["mapping"][pfn] = word
-        mem_map["mapcount"][pfn] = mapped
-        mem_map["content"][pfn] = content + i
+        mem_map[pfn]["flags"] = int(mem_map[pfn]["flags"]) | flags
+        mem_map[pfn]["mapping"] = word
+        mem_map[pfn]["mapcount"] = mapped
+        mem_map[pfn]["content"] = content + i
         if word:
             folio_add_lru(mem_map, zone, pageblock, node, pfn, False)
         out[i] = pfn
@@ -122,5 +122,5 @@ def fill_pages(
 def release_pages(mem_map: Array, zone: Array, pageblock: Array, node: Array, pfns: Array) -> None:
     """Unmap and put each page."""
     for pfn in pfns:
-        mem_map["mapcount"][pfn] = 0
+        mem_map[pfn]["mapcount"] = 0
         put_page(mem_map, zone, pageblock, node, pfn)

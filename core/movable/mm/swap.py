@@ -29,26 +29,26 @@ def folio_lru_list(flags: int) -> int:
 @compiled
 def lru_add(mem_map: Array, node: Array, pfn: int) -> None:
     """Put a page at the front of its LRU list."""
-    flags = int(mem_map["flags"][pfn]) | PG_lru
-    mem_map["flags"][pfn] = flags
+    flags = int(mem_map[pfn]["flags"]) | PG_lru
+    mem_map[pfn]["flags"] = flags
     index = folio_lru_list(flags)
-    list_add(mem_map, pfn, node["lru_list"][0] + index)
-    node["nr_lru"][0, index] += 1
+    list_add(mem_map, pfn, node[0]["lru_list"] + index)
+    node[0]["nr_lru"][index] += 1
 
 
 @compiled
 def lru_del(mem_map: Array, node: Array, pfn: int) -> None:
     """Take a page off its LRU list."""
-    flags = int(mem_map["flags"][pfn])
-    mem_map["flags"][pfn] = flags ^ PG_lru
+    flags = int(mem_map[pfn]["flags"])
+    mem_map[pfn]["flags"] = flags ^ PG_lru
     list_del(mem_map, pfn)
-    node["nr_lru"][0, folio_lru_list(flags)] -= 1
+    node[0]["nr_lru"][folio_lru_list(flags)] -= 1
 
 
 @compiled
 def release_page(mem_map: Array, zone: Array, pageblock: Array, node: Array, pfn: int) -> None:
     """Free an order-0 page whose last reference is gone, off its LRU list first (__folio_put())."""
-    if int(mem_map["flags"][pfn]) & PG_lru:
+    if int(mem_map[pfn]["flags"]) & PG_lru:
         lru_del(mem_map, node, pfn)
     free_pages(mem_map, zone, pageblock, node, pfn, 0)
 
@@ -56,8 +56,8 @@ def release_page(mem_map: Array, zone: Array, pageblock: Array, node: Array, pfn
 @compiled
 def put_page(mem_map: Array, zone: Array, pageblock: Array, node: Array, pfn: int) -> None:
     """Drop a reference of an order-0 page (put_page())."""
-    count = mem_map["refcount"][pfn] - 1
-    mem_map["refcount"][pfn] = count
+    count = mem_map[pfn]["refcount"] - 1
+    mem_map[pfn]["refcount"] = count
     if count == 0:
         release_page(mem_map, zone, pageblock, node, pfn)
 
@@ -72,9 +72,9 @@ def lru_add_batched(mem_map: Array, zone: Array, pageblock: Array, node: Array, 
 @compiled
 def lru_add_drain(mem_map: Array, zone: Array, pageblock: Array, node: Array) -> None:
     """Flush the running CPU's batch to the LRU lists, in the order in which the pages came."""
-    for i in range(node["lru_add_count"][0]):
-        lru_add_batched(mem_map, zone, pageblock, node, int(node["lru_add"][0, i]))
-    node["lru_add_count"][0] = 0
+    for i in range(node[0]["lru_add_count"]):
+        lru_add_batched(mem_map, zone, pageblock, node, int(node[0]["lru_add"][i]))
+    node[0]["lru_add_count"] = 0
 
 
 @compiled
@@ -85,9 +85,9 @@ def folio_add_lru(
 
     The batch is flushed when it is full, or at once if *drain* says so.
     """
-    mem_map["refcount"][pfn] += 1
-    count = node["lru_add_count"][0]
-    node["lru_add"][0, count] = pfn
-    node["lru_add_count"][0] = count + 1
+    mem_map[pfn]["refcount"] += 1
+    count = node[0]["lru_add_count"]
+    node[0]["lru_add"][count] = pfn
+    node[0]["lru_add_count"] = count + 1
     if drain or count + 1 == PAGEVEC_SIZE:
         lru_add_drain(mem_map, zone, pageblock, node)

@@ -28,7 +28,13 @@ Array = Any
 ) = range(11)
 FIELDS = (3, 5, 3, 4, 4, 1, 3, 2, 6, 2, 2)
 """By event number: how many fields follow."""
-LONGEST = 1 + max(FIELDS)
+WORDS_OF_A_BLOCK = 5
+"""Words that the free scanner's look into one block writes."""
+WORDS_OF_A_PAGE = 64
+"""More than what else one attempt at a page, with all that may begin or end around it, writes."""
+
+ORDER_NONE = -1
+"""Manual compaction works for no order in particular, until the scanners meet."""
 
 STATUS = {
     1: "skipped",
@@ -45,16 +51,78 @@ PTE_MASK = (1 << 40) - 1
 
 
 @compiled
+def trace_word(node: Array, trace: Array, word: int) -> None:
+    """Append one word of an event."""
+    at = node[0]["trace_count"]
+    trace[at] = word
+    node[0]["trace_count"] = at + 1
+
+
+@compiled
+def trace_status(node: Array, trace: Array, event: int, z: int, status: int) -> None:
+    """Append SUITABLE or FINISHED, of a run for no order in particular."""
+    trace_word(node, trace, event)
+    trace_word(node, trace, z)
+    trace_word(node, trace, ORDER_NONE)
+    trace_word(node, trace, status)
+
+
+@compiled
+def trace_begin(node: Array, trace: Array, start: int, migrate: int, free: int, end: int) -> None:
+    """Append BEGIN, of a synchronous run."""
+    trace_word(node, trace, BEGIN)
+    trace_word(node, trace, start)
+    trace_word(node, trace, migrate)
+    trace_word(node, trace, free)
+    trace_word(node, trace, end)
+    trace_word(node, trace, 1)
+
+
+@compiled
+def trace_end(
+    node: Array, trace: Array, start: int, migrate: int, free: int, end: int, status: int
+) -> None:
+    """Append END, of a synchronous run."""
+    trace_begin(node, trace, start, migrate, free, end)
+    trace[node[0]["trace_count"] - 6] = END
+    trace_word(node, trace, status)
+
+
+@compiled
+def trace_migrate_pages_start(node: Array, trace: Array, mode: int) -> None:
+    """Append MIGRATE_PAGES_START."""
+    trace_word(node, trace, MIGRATE_PAGES_START)
+    trace_word(node, trace, mode)
+
+
+@compiled
+def trace_migrate_pages(node: Array, trace: Array, succeeded: int, failed: int, mode: int) -> None:
+    """Append MIGRATE_PAGES."""
+    trace_word(node, trace, MIGRATE_PAGES)
+    trace_word(node, trace, succeeded)
+    trace_word(node, trace, failed)
+    trace_word(node, trace, mode)
+
+
+@compiled
+def trace_migratepages(node: Array, trace: Array, migrated: int, left: int) -> None:
+    """Append MIGRATEPAGES."""
+    trace_word(node, trace, MIGRATEPAGES)
+    trace_word(node, trace, migrated)
+    trace_word(node, trace, left)
+
+
+@compiled
 def trace_pte(node: Array, trace: Array, event: int, pfn: int, mapcount: int) -> None:
     """Append SET_ or REMOVE_MIGRATION_PTE of a page that is mapped *mapcount* times.
 
-    As with :func:`trace_scan`, the caller has seen to it that there is room.
+    As with all of these, the caller has seen to it that there is room.
     """
-    at = node["trace_count"][0]
+    at = node[0]["trace_count"]
     trace[at] = event
     trace[at + 1] = pfn
     trace[at + 2] = mapcount
-    node["trace_count"][0] = at + 3
+    node[0]["trace_count"] = at + 3
 
 
 @compiled
@@ -62,13 +130,13 @@ def trace_scan(
     node: Array, trace: Array, event: int, start: int, end: int, scanned: int, taken: int
 ) -> None:
     """Append ISOLATE_MIGRATEPAGES or ISOLATE_FREEPAGES."""
-    at = node["trace_count"][0]
+    at = node[0]["trace_count"]
     trace[at] = event
     trace[at + 1] = start
     trace[at + 2] = end
     trace[at + 3] = scanned
     trace[at + 4] = taken
-    node["trace_count"][0] = at + 5
+    node[0]["trace_count"] = at + 5
 
 
 def set_pte(pfn: int) -> int:

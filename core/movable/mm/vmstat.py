@@ -12,7 +12,7 @@ Array = Any
 @compiled
 def count_vm_events(node: Array, event: int, by: int) -> None:
     """Add *by* to an event counter."""
-    node["vm"][0, event] += by
+    node[0]["vm"][event] += by
 
 
 @compiled
@@ -22,9 +22,9 @@ def mod_zone_free_pages(zone: Array, node: Array, z: int, by: int) -> None:
     A CPU keeps up to `stat_threshold` pages for itself; once its share grows beyond that, all of
     it goes to the zone. Watermarks are checked against the zone's part only.
     """
-    cpu = node["cpu"][0]
-    share = zone["free_diff"][z, cpu] + by
-    if abs(share) > zone["stat_threshold"][z, cpu]:
-        zone["free"][z] += share
+    cpu = node[0]["cpu"]
+    share = zone[z]["free_diff"][cpu] + by
+    if abs(share) > zone[z]["stat_threshold"][cpu]:
+        zone[z]["free"] += share
         share = 0
-    zone["free_diff"][z, cpu] = share
+    zone[z]["free_diff"][cpu] = share

@@ -21,14 +21,14 @@ def zone_watermark_ok(
 
     *mark* excludes the reserve that the zone keeps back from requests for *highest_zoneidx*.
     """
-    free = max(zone["free"][z], 0) - ((1 << order) - 1) - zone["highatomic"][z]
-    if free <= mark + zone["lowmem_reserve"][z, highest_zoneidx]:
+    free = max(zone[z]["free"], 0) - ((1 << order) - 1) - zone[z]["highatomic"]
+    if free <= mark + zone[z]["lowmem_reserve"][highest_zoneidx]:
         return False
     if order == 0:
         return True
-    for o in range(order, node["max_order"][0]):
+    for o in range(order, node[0]["max_order"]):
         for migratetype in range(MIGRATE_PCPTYPES):
-            if not list_empty(mem_map, zone["free_list"][z] + o * MIGRATE_TYPES + migratetype):
+            if not list_empty(mem_map, zone[z]["free_list"] + o * MIGRATE_TYPES + migratetype):
                 return True
     return False
 
@@ -36,8 +36,8 @@ def zone_watermark_ok(
 @compiled
 def boost_watermark(zone: Array, node: Array, z: int) -> None:
     """Raise the watermarks for a while because a pageblock got mixed (boost_watermark())."""
-    block = 1 << node["pageblock_order"][0]
-    limit = zone["watermark"][z, WMARK_HIGH] * WATERMARK_BOOST_FACTOR // 10000
-    if 4 * block > zone["managed"][z] or limit == 0:
+    block = 1 << node[0]["pageblock_order"]
+    limit = zone[z]["watermark"][WMARK_HIGH] * WATERMARK_BOOST_FACTOR // 10000
+    if 4 * block > zone[z]["managed"] or limit == 0:
         return
-    zone["boost"][z] = min(zone["boost"][z] + block, max(block, limit))
+    zone[z]["boost"] = min(zone[z]["boost"] + block, max(block, limit))

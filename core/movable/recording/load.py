@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from movable.drivers.scripted import Script, Scripted
+from movable.drivers.scripted import Script, Scripted, Unscripted
 from movable.errors import BadInput
 from movable.mm import mm_types as t
 from movable.mm import views
@@ -297,7 +297,7 @@ def _word(loaded: Loaded, pointer: int, pages: Array) -> int:
         driver = loaded.scripted = Scripted(memory, script)
         driver.mapping.name = "scripted"
     else:
-        driver = Scripted(memory)
+        driver = Unscripted(memory)
         loaded.unscripted.append(driver)
         driver.mapping.name = f"unscripted-{len(loaded.unscripted)}"
     memory.add_mapping(driver.mapping)

@@ -9,14 +9,14 @@ import numpy as np
 
 from movable import AddressSpace, MigrateMode
 from movable.mm import mm_types as t
-from movable.mm import tracepoints
+from movable.mm import steps, tracepoints
 from movable.mm.buddy import add_to_free_list
 from movable.mm.compact_control import CompactControl
 from movable.mm.compiled import bound
-from movable.mm.isolate_freepages import release_freepages
+from movable.mm.isolate_freepages import compaction_alloc, release_freepages
+from movable.mm.list import list_add_tail
 from movable.mm.lists import collect
 from movable.mm.memory import Memory
-from movable.mm.migrate import migrate_pages, putback_movable_pages
 from movable.mm.population import OrdinaryMapping, put_on_lru
 from movable.mm.profile import PROFILES, Profile
 from movable.page import Page
@@ -198,25 +198,45 @@ def on_pcp(memory: Memory, index: int, cpu: int = 0, z: int = 0) -> list[int]:
     return [int(pfn) for pfn in collect(memory, int(memory.zone["pcp_list"][z, cpu]) + index)]
 
 
-def control(memory: Memory, pfns: Iterable[int]) -> CompactControl:
+def control(
+    memory: Memory, pfns: Iterable[int], mode: MigrateMode = MigrateMode.SYNC
+) -> CompactControl:
     """A compactor in zone 0 that has isolated *pfns*, the first in front."""
-    cc = CompactControl(memory)
-    zone, size = memory.zone, 1 << memory.pageblock_order
+    cc = CompactControl(memory, mode)
+    zone, size, record = memory.zone, 1 << memory.pageblock_order, cc.record
     start = int(zone["start_pfn"][0])
-    cc.zone, cc.migrate_pfn = 0, start
-    cc.free_pfn = (start + int(zone["spanned"][0]) - 1) // size * size
+    record["zone"], record["migrate_pfn"] = 0, start
+    record["free_pfn"] = (start + int(zone["spanned"][0]) - 1) // size * size
     for pfn in pfns:
-        memory.list_add_tail(pfn, cc.migratepages)
-        cc.nr_migratepages += 1
+        call(list_add_tail, memory.mem_map, pfn, cc["migratepages"])
+        record["nr_migratepages"] += 1
     return cc
 
 
-def migrate(cc: CompactControl, mode: MigrateMode = MigrateMode.SYNC) -> int:
+def isolate_movable_page(memory: Memory, pfn: int) -> bool:
+    """isolate_movable_page() of one page."""
+    cc = CompactControl(memory)
+    isolated = cc.run(steps.ISOLATE_MOVABLE_PAGE, page=pfn)
+    cc.close()
+    return bool(isolated)
+
+
+def isolate(cc: CompactControl) -> None:
+    """One round of the migrate scanner."""
+    cc.run(steps.ISOLATE_MIGRATEPAGES)
+
+
+def take_target(cc: CompactControl) -> int:
+    """A target page for a source, or -1."""
+    return int(cc.memory.engine.compact(compaction_alloc, cc.record))
+
+
+def migrate(cc: CompactControl) -> int:
     """migrate_pages(), and what its caller does afterwards: put back and free what is left."""
     memory = cc.memory
-    rc = migrate_pages(cc, mode)
+    rc = cc.run(steps.MIGRATE_PAGES)
     if rc:
-        putback_movable_pages(memory, cc.migratepages)
+        cc.run(steps.PUTBACK_MOVABLE_PAGES, putback_head=cc["migratepages"])
     memory.engine.call(release_freepages, cc.record)
     cc.close()
     memory.lru_add_drain_all()

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.mm.ground import Ground, control, listed, on_pcp, pairs, rows, scans, small
+from core.mm.ground import Ground, control, isolate, listed, on_pcp, pairs, rows, scans, small
 from movable.errors import MovableError
 from movable.mm import mm_types as t
-from movable.mm import tracepoints
+from movable.mm import steps, tracepoints
 from movable.mm.compact_control import CompactControl
-from movable.mm.compaction import compact_zone, isolate
 from movable.mm.memory import Memory
 from movable.page_flags import PG_lru, PG_swapbacked
 
@@ -337,7 +336,7 @@ def test_a_zone_begins_with_what_waits_in_the_lru_batch() -> None:
     memory.fill("anon", 4)
     cc = CompactControl(memory)
 
-    compact_zone(cc, 0)
+    cc.run(steps.COMPACT_ZONE, zone=0)
     cc.close()
 
     assert memory.lru_stats["anonymous"]["isolated"] == 4

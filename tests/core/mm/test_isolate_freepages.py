@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from core.mm.ground import Ground, control, scans
+from core.mm.ground import Ground, call, control, scans, take_target
 from movable.mm import mm_types as t
 from movable.mm.compact_control import CompactControl
-from movable.mm.isolate_freepages import release_freepages
+from movable.mm.isolate_freepages import compaction_free, release_freepages
 from movable.mm.lists import collect
 
 
 def searching(ground: Ground, sources: int = 1) -> CompactControl:
     """A compactor with so many sources, which has scanned nothing yet."""
     cc = control(ground.done(), [])
-    cc.nr_migratepages = sources
+    cc["nr_migratepages"] = sources
     return cc
 
 
 def targets(cc: CompactControl) -> list[int]:
     """The targets it holds, first to last."""
-    return [int(pfn) for pfn in collect(cc.memory, cc.freepages)]
+    return [int(pfn) for pfn in collect(cc.memory, cc["freepages"])]
 
 
 def test_whole_blocks_are_taken_and_split_the_last_page_first() -> None:
@@ -29,11 +29,11 @@ def test_whole_blocks_are_taken_and_split_the_last_page_first() -> None:
     ground.kernel([p for p in ground.span(2, range(512)) if p & 511 not in range(8, 12)])
     cc = searching(ground)
 
-    first = cc.take_target()
+    first = take_target(cc)
 
     assert first == ground.at(2, 11)
     assert targets(cc) == ground.span(2, [10, 9, 8])
-    assert (cc.nr_freepages, cc.memory.refcount[first]) == (3, 1)
+    assert (cc["nr_freepages"], cc.memory.refcount[first]) == (3, 1)
     assert cc.memory.page(first).content == cc.memory.page(first).private == 0
 
 
@@ -43,10 +43,10 @@ def test_the_search_ends_with_enough_pages() -> None:
     ground.kernel(ground.span(2, range(0, 512, 2)))
     cc = searching(ground, 3)
 
-    cc.take_target()
+    take_target(cc)
 
     assert scans(cc.memory, ground.start) == [("free", 1024, 1030, 6, 3)]
-    assert cc.free_pfn == ground.at(2, 6)
+    assert cc["free_pfn"] == ground.at(2, 6)
     assert not cc.memory.pageblock[3] & t.BLOCK_SKIP
 
 
@@ -58,7 +58,7 @@ def test_only_movable_blocks_give_targets(migratetype: int) -> None:
     ground.type(2, migratetype)
     cc = searching(ground)
 
-    assert cc.take_target() == -1
+    assert take_target(cc) == -1
 
     assert scans(cc.memory, ground.start) == []
 
@@ -69,7 +69,7 @@ def test_a_free_pageblock_is_left_alone() -> None:
     ground.kernel(ground.span(1, [0]))
     cc = searching(ground)
 
-    pfn = cc.take_target()
+    pfn = take_target(cc)
 
     assert ground.at(1) < pfn < ground.at(2)
 
@@ -82,7 +82,7 @@ def test_a_searched_block_is_marked_and_remembered() -> None:
     ground.memory.zone["cached_free_pfn"] = ground.end
     cc = searching(ground)
 
-    cc.take_target()
+    take_target(cc)
 
     assert cc.memory.pageblock[4] & t.BLOCK_SKIP
     assert not cc.memory.pageblock[3] & t.BLOCK_SKIP
@@ -95,11 +95,11 @@ def test_the_search_stops_above_the_migrate_scanners_block() -> None:
     ground.kernel([ground.at(1)])
     ground.kernel(ground.span(2, range(512)))
     cc = searching(ground)
-    cc.migrate_pfn = ground.at(1, 5)
+    cc["migrate_pfn"] = ground.at(1, 5)
 
-    assert cc.take_target() == -1
+    assert take_target(cc) == -1
 
-    assert cc.free_pfn == ground.at(1)
+    assert cc["free_pfn"] == ground.at(1)
 
 
 def test_a_compound_page_costs_the_free_scanner_one_look() -> None:
@@ -109,7 +109,7 @@ def test_a_compound_page_costs_the_free_scanner_one_look() -> None:
     ground.kernel(ground.span(1, range(512)))
     cc = searching(ground)
 
-    cc.take_target()
+    take_target(cc)
 
     assert scans(cc.memory, ground.start)[0] == ("free", 1024, 1536, 1, 0)
 
@@ -121,9 +121,9 @@ def test_a_zone_at_its_minimum_gives_nothing_more() -> None:
     cc = searching(ground)
     cc.memory.zone["watermark"][0, t.WMARK_MIN] = 1 << 20
 
-    assert cc.take_target() == -1
+    assert take_target(cc) == -1
 
-    assert cc.free_pfn == ground.at(2, 1)
+    assert cc["free_pfn"] == ground.at(2, 1)
     assert scans(cc.memory, ground.start) == [("free", 1024, 1025, 2, 0)]
 
 
@@ -133,10 +133,10 @@ def test_a_target_that_was_not_used_is_the_next_one() -> None:
     ground.kernel([p for p in ground.span(2, range(512)) if p & 511 not in range(8, 12)])
     cc = searching(ground)
 
-    first, second = cc.take_target(), cc.take_target()
-    cc.return_target(first)
+    first, second = take_target(cc), take_target(cc)
+    call(compaction_free, cc.memory.mem_map, cc.record, first)
 
-    assert (cc.take_target(), second) == (first, ground.at(2, 10))
+    assert (take_target(cc), second) == (first, ground.at(2, 10))
 
 
 def test_targets_that_are_left_are_freed_and_remembered() -> None:
@@ -145,12 +145,12 @@ def test_targets_that_are_left_are_freed_and_remembered() -> None:
     ground.kernel([p for p in ground.span(2, range(512)) if p & 511 not in range(8, 12)])
     cc = searching(ground)
     memory = cc.memory
-    first = cc.take_target()
+    first = take_target(cc)
     memory.page(first).put()
 
     memory.engine.call(release_freepages, cc.record)
     cc.close()
 
-    assert (cc.nr_freepages, memory.vmstat()["pgfree"]) == (0, 4)
+    assert (cc["nr_freepages"], memory.vmstat()["pgfree"]) == (0, 4)
     assert memory.zone["cached_free_pfn"][0] == ground.at(2)
     memory.validate()

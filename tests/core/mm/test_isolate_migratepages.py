@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from core.mm.ground import Ground, control, listed, scans
+from core.mm.ground import Ground, control, isolate, listed, scans
 from movable import IsolateMode, Page, hookimpl
 from movable.drivers.scripted import Script, Scripted
 from movable.mm import mm_types as t
 from movable.mm.compact_control import CompactControl
-from movable.mm.compaction import isolate
 from movable.mm.lists import collect
 from movable.page_flags import PG_lru
 
 
 def found(cc: CompactControl) -> list[int]:
     """The sources, first to last."""
-    return [int(pfn) for pfn in collect(cc.memory, cc.migratepages)]
+    return [int(pfn) for pfn in collect(cc.memory, cc["migratepages"])]
 
 
 def test_sources_are_listed_the_last_found_first() -> None:
@@ -28,7 +27,7 @@ def test_sources_are_listed_the_last_found_first() -> None:
     isolate(cc)
 
     assert found(cc) == ground.span(0, [7, 5, 3])
-    assert (cc.nr_migratepages, cc.migrate_pfn) == (3, ground.at(1))
+    assert (cc["nr_migratepages"], cc["migrate_pfn"]) == (3, ground.at(1))
 
 
 def test_an_isolated_page_is_on_no_lru_list_and_has_one_more_reference() -> None:
@@ -53,8 +52,8 @@ def test_a_round_ends_after_32_pages() -> None:
     cc = control(memory, [])
 
     isolate(cc)
-    first = cc.migrate_pfn
-    cc.nr_migratepages, cc.rescan = 0, True
+    first = cc["migrate_pfn"]
+    cc["nr_migratepages"], cc["rescan"] = 0, True
     isolate(cc)
 
     assert first == ground.at(0, 63)
@@ -101,7 +100,7 @@ def test_the_32nd_page_may_be_a_drivers() -> None:
 
     isolate(cc)
 
-    assert (cc.nr_migratepages, driver.calls, cc.migrate_pfn) == (32, 32, ground.at(0, 32))
+    assert (cc["nr_migratepages"], driver.calls, cc["migrate_pfn"]) == (32, 32, ground.at(0, 32))
 
 
 class Freeing(Scripted):
@@ -141,7 +140,7 @@ def test_a_block_with_lru_pages_is_not_marked(rescan: bool) -> None:
     ground.anon([ground.at(0)])
     memory = ground.done()
     cc = control(memory, [])
-    cc.rescan = rescan
+    cc["rescan"] = rescan
 
     isolate(cc)
 
@@ -156,7 +155,7 @@ def test_a_rescanned_block_of_drivers_pages_is_marked() -> None:
     ground.driver(driver.mapping, [ground.at(0)])
     memory = ground.done()
     cc = control(memory, [])
-    cc.rescan = True
+    cc["rescan"] = True
 
     isolate(cc)
 
@@ -183,7 +182,7 @@ def test_a_block_in_the_middle_of_a_huge_page_is_passed_over_too() -> None:
     ground.kernel(ground.span(0, range(512)))
     memory = ground.done()
     cc = control(memory, [])
-    cc.migrate_pfn = ground.at(2)
+    cc["migrate_pfn"] = ground.at(2)
 
     isolate(cc)
 
@@ -196,8 +195,8 @@ def test_nothing_is_scanned_beyond_the_free_scanner() -> None:
     ground.anon([ground.at(1)])
     memory = ground.done()
     cc = control(memory, [])
-    cc.migrate_pfn, cc.free_pfn = ground.at(1), ground.at(2) - 1
+    cc["migrate_pfn"], cc["free_pfn"] = ground.at(1), ground.at(2) - 1
 
     isolate(cc)
 
-    assert (scans(memory, ground.start), cc.nr_migratepages) == ([], 0)
+    assert (scans(memory, ground.start), cc["nr_migratepages"]) == ([], 0)

@@ -1,4 +1,4 @@
-"""Lists through the frames' own links, the same from Python and from compiled code."""
+"""Lists through the frames' own links."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from movable.mm.population import link_list
 def two_heads() -> tuple[Memory, int, int]:
     memory = small().memory
     head = memory.free_heads[0]
-    memory.init_list(head)
-    memory.init_list(head + 1)
     return memory, head, head + 1
 
 
@@ -36,19 +34,6 @@ def test_pages_are_added_in_front_and_at_the_end() -> None:
     assert not call(kernel_list.list_empty, memory.mem_map, head)
 
 
-def test_python_and_compiled_code_share_the_links() -> None:
-    """Each continues what the other began."""
-    memory, head, _ = two_heads()
-
-    memory.list_add(20, head)
-    call(kernel_list.list_add_tail, memory.mem_map, 21, head)
-    memory.list_add_tail(22, head)
-    call(kernel_list.list_del, memory.mem_map, 21)
-    memory.list_del(20)
-
-    assert names(memory, head) == [22]
-
-
 @pytest.mark.parametrize("pfn", [20, 21, 22])
 def test_a_page_leaves_from_any_place(pfn: int) -> None:
     """Its neighbours are then each other's."""
@@ -63,12 +48,26 @@ def test_a_page_leaves_from_any_place(pfn: int) -> None:
 def test_an_emptied_list_is_empty() -> None:
     """The head is its own neighbour again."""
     memory, head, _ = two_heads()
-    memory.list_add(20, head)
+    call(kernel_list.list_add, memory.mem_map, 20, head)
 
-    memory.list_del(20)
+    call(kernel_list.list_del, memory.mem_map, 20)
 
     assert call(kernel_list.list_empty, memory.mem_map, head)
-    assert (memory.next[head], memory.prev[head]) == (head, head)
+    assert memory.mem_map[["next", "prev"]][head].tolist() == (head, head)
+
+
+def test_the_first_entries_are_cut_off_a_list_in_order() -> None:
+    """They go to the end of the other list; all of them if there are no more."""
+    memory, one, two = two_heads()
+    link_list(memory, one, [20, 21, 22])
+    link_list(memory, two, [23])
+
+    call(kernel_list.list_cut, memory.mem_map, one, 2, two)
+    first = names(memory, one), names(memory, two)
+    call(kernel_list.list_cut, memory.mem_map, one, 2, two)
+
+    assert first == ([22], [23, 20, 21])
+    assert (names(memory, one), names(memory, two)) == ([], [23, 20, 21, 22])
 
 
 def test_a_list_is_spliced_in_front_or_at_the_end() -> None:
@@ -77,10 +76,10 @@ def test_a_list_is_spliced_in_front_or_at_the_end() -> None:
     link_list(memory, one, [20, 21])
     link_list(memory, two, [22, 23])
 
-    memory.list_splice(two, one)
+    call(kernel_list.list_splice, memory.mem_map, two, one)
     first = names(memory, one)
     link_list(memory, two, [24])
-    memory.list_splice_tail(two, one)
+    call(kernel_list.list_splice_tail, memory.mem_map, two, one)
 
     assert first == [22, 23, 20, 21]
     assert names(memory, one) == [22, 23, 20, 21, 24]
@@ -92,8 +91,8 @@ def test_splicing_an_empty_list_changes_nothing() -> None:
     memory, one, two = two_heads()
     link_list(memory, one, [20])
 
-    memory.list_splice(two, one)
-    memory.list_splice_tail(two, one)
+    call(kernel_list.list_splice, memory.mem_map, two, one)
+    call(kernel_list.list_splice_tail, memory.mem_map, two, one)
 
     assert names(memory, one) == [20]
 

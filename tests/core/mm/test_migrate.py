@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from core.mm.ground import Ground, control, migrate, small
+from core.mm.ground import Ground, control, isolate_movable_page, migrate, small
 from core.mm.watching import Watch, calls, one_page
 from movable import AddressSpace, IsolateMode, MigrateMode, MigrateResult, Page, hookimpl
 from movable.drivers.scripted import ISOLATE, MIGRATE, PUTBACK, Script, Scripted
 from movable.mm import mm_types as t
 from movable.mm.memory import Memory
-from movable.mm.migrate import isolate_movable_page
 from movable.page_flags import PAGE_MAPPING_MOVABLE
 
 MODE = IsolateMode.UNEVICTABLE
@@ -84,7 +83,7 @@ def test_the_target_of_a_failed_attempt_serves_the_next_page() -> None:
     """V21: it goes back to the front of the free list."""
     driver, _ = run(2, Script([0, 0], [0, 1], [0, 0]))
 
-    migrations = [driver.log[i : i + 6].tolist() for i in range(0, len(driver.log), 6)][2:]
+    migrations = [driver.log[i : i + 6] for i in range(0, len(driver.log), 6)][2:]
     assert [(row[1], row[5]) for row in migrations] == [(1, -11), (0, 0), (1, 0)]
     assert migrations[0][3] == migrations[1][3] != migrations[2][3]
 
@@ -238,9 +237,9 @@ def test_no_copy_reaches_the_driver() -> None:
     driver = Looking(ground.memory)
     (page,) = ground.driver(driver.mapping, [ground.at(0)])
     memory = ground.done()
-    isolate_movable_page(memory, page.pfn, MODE)
+    isolate_movable_page(memory, page.pfn)
 
-    assert migrate(control(memory, [page.pfn]), MigrateMode.SYNC_NO_COPY) == 0
+    assert migrate(control(memory, [page.pfn], MigrateMode.SYNC_NO_COPY)) == 0
 
     assert driver.mode is MigrateMode.SYNC_NO_COPY
     memory.validate()

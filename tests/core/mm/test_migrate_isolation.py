@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from core.mm.ground import small
+from core.mm.ground import isolate_movable_page, small
 from core.mm.watching import Watch, one_page
 from movable import IsolateMode
 from movable.drivers.scripted import Scripted
-from movable.mm.migrate import isolate_movable_page
 from movable.page_flags import PAGE_MAPPING_MOVABLE, PG_tail
 
 MODE = IsolateMode.UNEVICTABLE
@@ -17,7 +16,7 @@ def test_isolation_looks_in_the_contracts_order() -> None:
     memory, page, _ = one_page()
 
     with Watch() as labels:
-        assert isolate_movable_page(memory, page.pfn, MODE)
+        assert isolate_movable_page(memory, page.pfn)
 
     assert labels == [
         "reference taken",
@@ -34,7 +33,7 @@ def test_a_free_page_is_not_touched() -> None:
     memory = small().done()
 
     with Watch() as labels:
-        assert not isolate_movable_page(memory, 20, MODE)
+        assert not isolate_movable_page(memory, 20)
 
     assert (labels, memory.refcount[20]) == ([], 0)
 
@@ -45,7 +44,7 @@ def test_the_lock_of_a_page_that_is_not_movable_is_left_alone() -> None:
     memory = ground.done()
 
     with Watch() as labels:
-        assert not isolate_movable_page(memory, ground.at(2), MODE)
+        assert not isolate_movable_page(memory, ground.at(2))
 
     assert labels == ["reference taken", "isolate gave up"]
     assert memory.refcount[ground.at(2)] == 1
@@ -57,7 +56,7 @@ def test_a_locked_page_is_not_waited_for() -> None:
     page.lock()
 
     with Watch() as labels:
-        assert not isolate_movable_page(memory, page.pfn, MODE)
+        assert not isolate_movable_page(memory, page.pfn)
 
     assert labels[-2:] == ["page lock busy", "isolate gave up"]
     assert (page.refcount, page.locked, driver.calls) == (1, True, 0)
@@ -70,7 +69,7 @@ def test_a_released_page_is_not_isolated() -> None:
     page.clear_movable()
     page.unlock()
 
-    assert not isolate_movable_page(memory, page.pfn, MODE)
+    assert not isolate_movable_page(memory, page.pfn)
 
     assert (page.refcount, page.locked, driver.calls) == (1, False, 0)
 
@@ -78,9 +77,9 @@ def test_a_released_page_is_not_isolated() -> None:
 def test_an_isolated_page_is_not_isolated_again() -> None:
     """V04: the flag is looked at under the lock, after PageMovable."""
     memory, page, driver = one_page()
-    isolate_movable_page(memory, page.pfn, MODE)
+    isolate_movable_page(memory, page.pfn)
 
-    assert not isolate_movable_page(memory, page.pfn, MODE)
+    assert not isolate_movable_page(memory, page.pfn)
 
     assert (page.refcount, driver.calls) == (2, 1)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.mm.ground import Ground, control, migrate, pairs, small
+from core.mm.ground import Ground, call, control, migrate, pairs, small
 from movable import MigrateMode
 from movable.mm import mm_types as t
+from movable.mm.list import list_del
 from movable.mm.memory import Memory
 from movable.page_flags import (
     PAGE_MAPPING_ANON,
@@ -39,13 +40,13 @@ def stats(memory: Memory, owner: str = "page cache") -> dict[str, int]:
 def by_hand(ground: Ground, mode: MigrateMode) -> tuple[Memory, int]:
     """Isolate the frame (0, 0) as the scanner would, and migrate it in a mode of choice."""
     memory, pfn = ground.done(), ground.at(0)
-    memory.list_del(pfn)
+    call(list_del, memory.mem_map, pfn)
     memory.flags[pfn] &= ~PG_lru
     memory.refcount[pfn] += 1
     file = 0 if memory.flags[pfn] & PG_swapbacked else 1
     memory.node["nr_lru"][0, 2 * file + (1 if memory.flags[pfn] & PG_active else 0)] -= 1
     memory.node["nr_isolated"][0, file] += 1
-    rc = migrate(control(memory, [pfn]), mode)
+    rc = migrate(control(memory, [pfn], mode))
     memory.validate()
     return memory, rc
 

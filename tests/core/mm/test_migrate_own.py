@@ -9,8 +9,8 @@ from movable import AddressSpace, IsolateMode, MigrateMode, Page, hookimpl
 from movable.drivers.scripted import Scripted
 from movable.errors import ContractViolation
 from movable.mm import mm_types as t
+from movable.mm.driver_calls import migrate_page
 from movable.mm.memory import Memory
-from movable.mm.migrate_ordinary import migrate_page
 
 
 def stats(memory: Memory, owner: str = "page cache") -> dict[str, int]:

@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from core.mm.ground import control, migrate, small
+from core.mm.ground import control, isolate_movable_page, migrate, small
 from core.mm.watching import Watch, calls
 from movable import IsolateMode, Page, hookimpl
 from movable.drivers.scripted import ISOLATE, PUTBACK, Scripted
 from movable.mm import mm_types as t
 from movable.mm.memory import Memory
-from movable.mm.migrate import isolate_movable_page
 from movable.page_flags import PG_isolated
 
 MODE = IsolateMode.UNEVICTABLE
@@ -101,10 +100,10 @@ def test_a_released_page_is_not_put_back(let_go: Callable[[Page], None], left: i
     """V24: putback looks under the lock, and calls nobody about a bare tag."""
     memory, driver = lend(let_go, take_last=True)
     isolated = [page.pfn for page in driver.pages]
-    assert isolate_movable_page(memory, isolated[0], MODE)
-    assert isolate_movable_page(memory, isolated[1], MODE)
+    assert isolate_movable_page(memory, isolated[0])
+    assert isolate_movable_page(memory, isolated[1])
     cc = control(memory, isolated[::-1])
-    cc.free_pfn = cc.migrate_pfn  # no targets
+    cc["free_pfn"] = cc["migrate_pfn"]  # no targets
 
     assert migrate(cc) == t.ENOMEM
 

@@ -6,14 +6,13 @@ from dataclasses import fields, replace
 
 import pytest
 
-from core.mm.ground import Ground, control, migrate, rows, small
+from core.mm.ground import Ground, control, isolate_movable_page, migrate, rows, small
 from movable import AddressSpace, IsolateMode, MigrateMode, MigrateResult, Page, hookimpl, sched
 from movable.drivers.scripted import MIGRATE, PUTBACK, Script, Scripted
 from movable.errors import BadInput
 from movable.mm import mm_types as t
 from movable.mm import tracepoints
 from movable.mm.memory import Memory
-from movable.mm.migrate import isolate_movable_page
 from movable.mm.profile import PROFILES, Profile, profile
 from movable.page_flags import PG_lru
 
@@ -135,7 +134,7 @@ def test_a_page_that_failed_for_good_is_put_back_at_once_or_at_the_end(at_once: 
     memory.compact_memory()
 
     order = [MIGRATE, PUTBACK, MIGRATE, PUTBACK] if at_once else [MIGRATE] * 2 + [PUTBACK] * 2
-    assert driver.log.tolist()[12::6] == order
+    assert driver.log[12::6] == order
     memory.validate()
 
 
@@ -146,7 +145,7 @@ def test_failed_pages_are_counted_either_way(at_once: bool, result: int) -> None
     driver = Scripted(ground.memory, Script([0], [0], [1]))
     (page,) = ground.driver(driver.mapping, [ground.at(0)])
     memory = ground.done()
-    isolate_movable_page(memory, page.pfn, IsolateMode.UNEVICTABLE)
+    isolate_movable_page(memory, page.pfn)
 
     assert migrate(control(memory, [page.pfn])) == result
 
@@ -215,7 +214,7 @@ def test_a_batch_is_done_with_before_the_next_is_begun(batch: int | None, order:
 
     memory.compact_memory()
 
-    log = driver.log.tolist()
+    log = driver.log
     assert [log[i + 1] for i in range(0, len(log), 6) if log[i] == MIGRATE] == order
     assert driver.mapping.stats.migrated == 3
 
@@ -231,7 +230,7 @@ def test_a_batch_of_6_1_has_512_pages() -> None:
 
     memory.compact_memory()
 
-    log = driver.log.tolist()
+    log = driver.log
     tried = [log[i + 1] for i in range(0, len(log), 6) if log[i] == MIGRATE][64:]
     assert tried[:512] == tried[512:1024] == list(range(639, 127, -1))
     assert len(tried) == 2 * 608
@@ -279,13 +278,12 @@ def test_a_kernel_may_not_know_the_mode_without_copies(known: bool) -> None:
     """P06: MIGRATE_SYNC_NO_COPY is from 4.14."""
     ground = small(with_field("sync_no_copy", known))
     memory = ground.done()
-    cc = control(memory, [])
 
     if known:
-        assert migrate(cc, MigrateMode.SYNC_NO_COPY) == 0
+        assert migrate(control(memory, [], MigrateMode.SYNC_NO_COPY)) == 0
     else:
         with pytest.raises(BadInput, match="has no mode SYNC_NO_COPY"):
-            migrate(cc, MigrateMode.SYNC_NO_COPY)
+            control(memory, [], MigrateMode.SYNC_NO_COPY)
 
 
 @pytest.mark.parametrize("kernel", [FOUR, SIX], ids=["4.8", "6.1"])

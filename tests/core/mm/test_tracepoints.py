@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.mm.ground import small
 from movable.mm import tracepoints as tp
+from movable.mm.memory import TRACE_COUNT, Memory
 from movable.mm.tracepoints import remove_pte, set_pte
 from movable.recording import compare
 
@@ -17,11 +17,20 @@ NO_THP = "nr_thp_succeeded=0 nr_thp_failed=0 nr_thp_split=0 mode"
 REASON = " reason=compaction"
 
 
+def fill_and_compact(memory: Memory) -> None:
+    memory.drop(memory.fill("anon", 2000)[::2])
+    memory.compact_memory()
+
+
+def compacted() -> Memory:
+    memory = Memory.blank(4096)
+    fill_and_compact(memory)
+    return memory
+
+
 def lines(*words: int) -> list[str]:
     """The text of one event, without the head of the line."""
-    memory = small().memory
-    memory.event(*words)
-    printed = tp.lines(memory.events, ZONES, 2)
+    printed = tp.lines(np.array(words, np.int32), ZONES, 2)
     return [line.split(": ", 1)[1] for line in printed]
 
 
@@ -91,32 +100,30 @@ def test_a_frame_can_be_read_back_from_its_pte(event: int, name: str, pte: objec
 
 def test_a_line_begins_as_ftraces() -> None:
     """Task, CPU, flags, time 0."""
-    memory = small().memory
-    memory.event(tp.MIGRATE_PAGES_START, 2)
-
-    (line,) = tp.lines(memory.events, ZONES, 2)
+    (line,) = tp.lines(np.array([tp.MIGRATE_PAGES_START, 2], np.int32), ZONES, 2)
 
     assert line.startswith("         movable-1       [002] .....     0.000000: mm_migrate_pages")
 
 
-def test_the_trace_grows_as_needed() -> None:
-    """Python reserves room before compiled code writes."""
-    memory = small().memory
-    room = len(memory.trace)
+def test_what_was_traced_survives_a_full_trace() -> None:
+    """Compiled code asks for room before it runs out, and goes on in an empty trace."""
+    memory = compacted()
+    whole = memory.events.tolist()
 
-    memory.reserve_trace(room + 1)
-    memory.event(tp.MIGRATEPAGES, 1, 2)
+    tight = Memory.blank(4096)
+    tight.node["trace_limit"] = 0
+    fill_and_compact(tight)
 
-    assert len(memory.trace) > room
-    assert list(tp.events(memory.events)) == [(tp.MIGRATEPAGES, [1, 2])]
+    assert tight.events.tolist() == whole
+    assert len(tight.trace) > tight.node_words[TRACE_COUNT] == 0
 
 
-def test_what_was_traced_survives_growing() -> None:
-    """It is copied to the larger array."""
-    memory = small().memory
-    memory.event(tp.MIGRATEPAGES, 1, 2)
+def test_the_events_of_a_run_begin_and_end_with_the_zone() -> None:
+    """In the order of the kernel; a second look at them changes nothing."""
+    memory = compacted()
 
-    memory.reserve_trace(2 * len(memory.trace))
+    kinds = [number for number, _ in tp.events(memory.events)]
 
-    assert list(tp.events(memory.events)) == [(tp.MIGRATEPAGES, [1, 2])]
-    assert np.asarray(memory.events).tolist() == [tp.MIGRATEPAGES, 1, 2]
+    assert kinds[:3] == [tp.SUITABLE, tp.BEGIN, tp.FINISHED]
+    assert kinds[-2:] == [tp.FINISHED, tp.END]
+    assert [number for number, _ in tp.events(memory.events)] == kinds

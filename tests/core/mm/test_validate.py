@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from core.mm.ground import Ground, listed, small
+from core.mm.ground import Ground, call, listed, small
 from movable.drivers.scripted import Scripted
 from movable.errors import AuditFailed
 from movable.mm import mm_types as t
+from movable.mm.list import list_add
 from movable.mm.memory import Memory
 from movable.page_flags import (
     ORDER_SHIFT,
@@ -153,7 +154,7 @@ def test_a_page_that_is_free_twice_is_found() -> None:
     pfn = listed(memory, 4)[0]
     memory.flags[pfn + 2] |= PG_buddy | 1 << ORDER_SHIFT
     head = int(memory.zone["free_list"][0]) + t.MIGRATE_TYPES + t.MOVABLE
-    memory.list_add(pfn + 2, head)
+    call(list_add, memory.mem_map, pfn + 2, head)
     memory.zone["nr_free"][0, 1] += 1
     memory.zone["free"] += 2
 

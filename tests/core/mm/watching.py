@@ -12,7 +12,7 @@ MODE = IsolateMode.UNEVICTABLE
 
 def calls(driver: Scripted) -> list[tuple[int, int]]:
     """(operation, page's number) of each call."""
-    log = driver.log.tolist()
+    log = driver.log
     return list(zip(log[::6], log[1::6], strict=True))
 
 
