@@ -132,6 +132,32 @@ def test_an_owner_waits_for_the_lock_while_its_page_is_migrated() -> None:
     assert asked(driver) == [ISOLATE, MIGRATE]
 
 
+def test_who_waits_for_a_page_lock_is_told_who_holds_it() -> None:
+    """The compactor took it in compiled code, which knows nothing of tasks."""
+    memory, _, page = one_page()
+    race = Race()
+    compactor = race.task("compactor", memory.compact_memory)
+    owner = race.task("owner", page.lock)
+
+    compactor.until("source locked")
+    owner.race.advance(owner)
+
+    assert owner.waits_for.startswith(f"waits for the lock of {page!r}, held by <Task compactor")
+
+
+def test_a_page_released_while_isolated_is_counted_as_such() -> None:
+    """Isolated pages end as migrated, put back or released."""
+    memory, driver, page = one_page()
+    race = Race()
+    compactor = race.task("compactor", memory.compact_memory)
+
+    compactor.until("isolate unlocked")
+    race.task("guest", drop, page).finish()
+    compactor.finish()
+
+    assert driver.mapping.stats.released == 1
+
+
 def test_a_source_that_is_locked_is_tried_three_times_and_then_waited_for() -> None:
     """P01, P04: from the fourth pass on lock_page() sleeps until the owner lets go."""
     memory, driver, page = one_page()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from movable import sched
 from movable.errors import ContractViolation, Deadlock
-from movable.hookspecs import IsolateMode, broken_promise
+from movable.hookspecs import IsolateMode, MigrateResult, broken_promise
 from movable.mm import mm_types as t
 from movable.mm import steps
 from movable.mm.migrate_lru import folio_migrate_mapping
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 TARGET = t.word_index(t.COMPACT_CONTROL, "target")
 RC = t.word_index(t.COMPACT_CONTROL, "rc")
+SUCCESS = MigrateResult.SUCCESS
 ISOLATE_MODE = IsolateMode.UNEVICTABLE
 """Mlocked pages are compacted too (compact_unevictable_allowed)."""
 
@@ -97,7 +98,7 @@ def migratepage(cc: CompactControl, pfn: int) -> None:
         answer = mapping.a_ops.migratepage(mapping, newpage, page, cc.mode)
     except Exception as error:  # noqa: BLE001  whatever a driver raises is its own fault
         _raised(memory, "D16", mapping, "migratepage", page, error)
-    if answer != 0 or answer is False:
+    if answer is not SUCCESS and (answer != 0 or answer is False):
         cc.words[RC] = answer = _errno(memory, mapping, page, answer)
         if answer == t.EAGAIN:
             mapping.stats.again += 1

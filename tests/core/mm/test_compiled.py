@@ -8,9 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import movable
+from movable.mm import mm_types as t
+from movable.mm.uncompiled import plain
+from movable.page_flags import NO_ZONE, ZONE_SHIFT
 
 PACKAGE = Path(movable.__file__).parent
 ASK = """
@@ -131,3 +135,49 @@ def test_indices_are_checked_when_asked_for(copy: Path, tmp_path: Path) -> None:
     done = run(code, copy, MOVABLE_BOUNDSCHECK="1", MOVABLE_CACHE_DIR=cache)
 
     assert done.stdout == "checked\n"
+
+
+COUNT = """
+from __future__ import annotations
+from movable.mm import compiled, mm_types as t
+from movable.mm.compiled import bound
+from movable.mm.memory import Memory
+
+@compiled.compiled
+def inner(a: int, b: int, yes: bool) -> int:
+    return a + b if yes else a
+
+@compiled.compiled
+def outer(mem_map: object, n: int) -> int:
+    one = mem_map[n]["next"]
+    return inner(one, 1, True) + inner(n, one, n > 3) + inner(mem_map[n]["flags"], n, False)
+
+frames = Memory(64, ["DMA32"]).mem_map
+print(bound(outer, frames, 5)(frames, 5), len(inner.overloads))
+"""
+
+
+def test_a_function_is_compiled_once_whatever_kinds_of_numbers_it_gets(tmp_path: Path) -> None:
+    """32-bit fields, 64-bit numbers and constants all come as 64-bit numbers."""
+    script = tmp_path / "count.py"
+    script.write_text(COUNT)
+    command = f"import runpy; runpy.run_path({str(script)!r})"
+
+    done = run(command, PACKAGE.parent, MOVABLE_CACHE_DIR=str(tmp_path / "cache"))
+
+    flags = NO_ZONE << ZONE_SHIFT
+    assert done.stdout == f"{1 + 5 + 0 + flags} 1\n"
+
+
+def test_rows_stand_for_records_where_nothing_is_compiled() -> None:
+    """The same numbers, as Python's own: nested fields too."""
+    node = np.zeros(2, t.NODE)
+    rows = plain(node)
+
+    rows[1]["cpu"] += 3
+    rows[1]["lru_stats"][1, 2] = 7
+    node["vm"][1, 4] = 9
+
+    assert (node["cpu"].tolist(), node["lru_stats"][1, 1, 2]) == ([0, 3], 7)
+    assert (rows[1]["cpu"], rows[1]["vm"][4]) == (3, 9)
+    assert type(rows[1]["cpu"]) is int
