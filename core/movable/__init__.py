@@ -3,12 +3,17 @@
 What a driver imports stands here; errors are in :mod:`movable.errors`.
 """
 
+from typing import TYPE_CHECKING
+
 from movable.hookspecs import IsolateMode, MigrateMode, MigrateResult, hookimpl
 from movable.mapping import AddressSpace
 from movable.operation import operation, reads_back
 from movable.page import Memory, Page
 from movable.page_list import PageList
-from movable.sched import Mutex, RwLock, SpinLock, point
+from movable.sched import Mutex, RwLock, SpinLock, WorkQueue, point
+
+if TYPE_CHECKING:
+    from movable.experiment.runner import run as run
 
 __all__ = [
     "AddressSpace",
@@ -21,8 +26,19 @@ __all__ = [
     "PageList",
     "RwLock",
     "SpinLock",
+    "WorkQueue",
     "hookimpl",
     "operation",
     "point",
     "reads_back",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """`movable.run` runs experiments; it is loaded only when somebody asks for it, since a driver
+    that imports this package needs none of what an experiment does."""
+    if name != "run":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return import_module("movable.experiment.runner").run

@@ -6,6 +6,17 @@ from __future__ import annotations
 class MovableError(Exception):
     """Base of all errors below; never raised itself."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """How an error comes back from another process, with its own fields and its notes."""
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[MovableError], args: tuple[object, ...], fields: dict[str, object]) -> object:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
+
 
 class BadInput(MovableError):
     """A file, option or name that cannot be used: *place* says where, *remedy* what to do.

@@ -10,6 +10,7 @@ having one table per mapping, `struct address_space_operations` of v4.8.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
@@ -63,6 +64,8 @@ class AddressSpace:
         self.driver, self.memory = driver, memory
         self.name = name or type(driver).__name__.lower()
         self.stats = MappingStats()
+        self.causes: Counter[str] = Counter()
+        """Why the driver refused or failed, in its own words, and how often."""
         self.observers: tuple[object, ...] = ()
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(MovableDriver)
@@ -74,6 +77,13 @@ class AddressSpace:
             return f"<AddressSpace {self.name}>"
         names = ", ".join(type(observer).__name__ for observer in self.observers)
         return f"<AddressSpace {self.name} [watched by {names}]>"
+
+    def because(self, cause: str) -> None:
+        """Say why the driver is about to refuse, or to fail: reports name each cause.
+
+        *cause* is a short clause about the page: "a job on its buffer has not finished".
+        """
+        self.causes[cause] += 1
 
     def attach(self, observer: object) -> None:
         """Let *observer* see this address space's calls, or answer them before the driver does.

@@ -63,6 +63,8 @@ class Snapshot:
     vmstat: dict[str, int]
     calls: dict[str, dict[str, int]]
     """What happened to each owner's pages so far; keys as in `MappingStats`."""
+    causes: dict[str, dict[str, int]]
+    """Why each driver refused or failed so far, in its own words."""
 
     def __repr__(self) -> str:
         return f"<Snapshot [{len(self.codes)} frames, {self.huge_pages} free pageblocks]>"
@@ -87,6 +89,7 @@ class Snapshot:
             unusable={zone: [index[zone] for index in unusable] for zone in memory.zone_names},
             vmstat=memory.vmstat(),
             calls={**memory.lru_stats, **mappings},
+            causes={mapping.name: dict(mapping.causes) for mapping in memory.mappings},
         )
 
     @cached_property

@@ -98,7 +98,12 @@ def test_files_are_the_same_for_the_same_input(file: Path, tmp_path: Path) -> No
     assert ask(file, "--out", first).exit_code == 0
     assert ask(file, "--out", second).exit_code == 0
 
-    assert sorted(path.name for path in first.iterdir()) == ["report.txt", "result.json"]
+    assert sorted(path.name for path in first.iterdir()) == [
+        "manifest.json",
+        "report.txt",
+        "result.json",
+        "runs.parquet",
+    ]
     for name in ("report.txt", "result.json"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
     assert "seconds" not in (first / "result.json").read_text()
@@ -228,3 +233,44 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 
     assert answer.exit_code == 2
     assert "did you mean balloon-in-the-way?" in answer.stderr
+
+
+def test_a_picture_is_drawn_and_is_the_same_each_time(file: Path, tmp_path: Path) -> None:
+    """PNG and SVG, without a date or a random id in it."""
+    for kind, magic in (("png", b"\x89PNG"), ("svg", b"<?xml")):
+        pictures = [tmp_path / f"{n}.{kind}" for n in range(2)]
+        for picture in pictures:
+            assert ask(file, "--plot", picture).exit_code == 0
+
+        first, second = (picture.read_bytes() for picture in pictures)
+        assert first == second
+        assert first.startswith(magic)
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--plot", "x.pdf"], "--plot x.pdf: this is no picture's name; end it in .png or .svg"),
+        (["--trace", "x", "--jobs", "2"], "--trace: one process cannot watch another"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_runs(
+    file: Path, words: list[str], problem: str
+) -> None:
+    """In one line, with exit code 2."""
+    answer = ask(file, *words)
+
+    assert (answer.exit_code, answer.stdout) == (2, "")
+    assert problem in answer.stderr
+
+
+def test_without_matplotlib_a_picture_is_refused_with_its_remedy(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes with an extra."""
+    monkeypatch.setattr("movable.report.figures.find_spec", lambda _: None)
+
+    answer = ask(file, "--plot", "x.png")
+
+    assert answer.exit_code == 2
+    assert "matplotlib is not installed; pip install 'movable[plot]'" in answer.stderr

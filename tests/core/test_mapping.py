@@ -384,3 +384,14 @@ def test_table_and_pluggy_give_equal_results(data: st.DataObject) -> None:
         linked = outcome(partial(table, *values.values()), log)
         carried = outcome(partial(caller, **values), log)
         assert linked == carried
+
+
+def test_a_driver_says_why_it_refuses() -> None:
+    """Each cause is counted, for reports."""
+    mapping = AddressSpace(Shelf(Frames()))
+
+    mapping.because("it is busy")
+    mapping.because("it is busy")
+    mapping.because("it is pinned")
+
+    assert mapping.causes == {"it is busy": 2, "it is pinned": 1}

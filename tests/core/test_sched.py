@@ -9,7 +9,8 @@ import pytest
 from core.frames import Frames
 from movable import Page, sched
 from movable.errors import BadInput
-from movable.sched import Race, current, point
+from movable.sched import Race, WorkQueue, current, point
+from movable.sched.work import flush_work
 
 Seen = list[tuple[str, Page | None]]
 
@@ -205,3 +206,24 @@ def test_steps_tell_whether_somebody_else_has_run() -> None:
 
     before, after = a.result
     assert after == before + 2
+
+
+def test_all_pending_work_can_be_done_at_once() -> None:
+    """In the order in which queues came to have work, work that queues more included."""
+    first, second, done = WorkQueue("first"), WorkQueue("second"), list[str]()
+    second.queue(lambda: done.append("b"))
+    first.queue(lambda: done.append("a"))
+    second.queue(lambda: second.queue(lambda: done.append("c")))
+
+    assert flush_work() == 3
+
+    assert done == ["b", "c", "a"]
+    assert flush_work() == 0
+
+
+def test_a_queue_that_is_gone_has_no_work() -> None:
+    """A machine that nobody has any more leaves nothing behind."""
+    done: list[str] = []
+    WorkQueue("gone").queue(lambda: done.append("a"))
+
+    assert (flush_work(), done) == (0, [])

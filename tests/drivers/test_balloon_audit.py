@@ -113,7 +113,13 @@ def test_operations_are_what_a_user_can_ask_for() -> None:
     """Experiments and state machines read them from here."""
     declared = operations(Balloon)
 
-    assert sorted(map(str, declared.values())) == ["deflate(count)", "inflate(count)", "remove()"]
+    assert sorted(map(str, declared.values())) == [
+        "deflate(count)",
+        "host_answers()",
+        "inflate(count)",
+        "inflate_slowly(count)",
+        "remove()",
+    ]
     assert declared["inflate"].arguments[0].unit == "pages"
 
 

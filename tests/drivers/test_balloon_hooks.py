@@ -151,3 +151,33 @@ def test_two_balloons_have_nothing_in_common(guest: Guest) -> None:
     assert answer == MigrateResult.SUCCESS
     assert guest.host.pfns.isdisjoint(other.host.pfns)
     assert other.mapping != guest.balloon.mapping
+
+
+def test_while_the_host_does_not_answer_no_page_moves(guest: Guest) -> None:
+    """The balloon holds balloon_lock meanwhile: ten times -EAGAIN, and put back unchanged."""
+    balloon = guest.balloon
+    pfns = guest.inflate_low(20)
+
+    assert balloon.inflate_slowly(4) == 4
+    guest.memory.compact_memory()
+
+    stats = balloon.mapping.stats
+    assert (stats.migrated, stats.again, stats.putback) == (0, 10 * stats.isolated, stats.isolated)
+    assert stats.isolated > 0
+    assert set(pfns) < guest.host.pfns
+    assert balloon.mapping.causes.total() == stats.again
+
+    assert (balloon.host_answers(), balloon.host_answers()) == (True, False)
+    guest.memory.compact_memory()
+    assert stats.migrated > 0
+    balloon.validate()
+
+
+def test_who_wants_the_lock_waits_for_the_host(guest: Guest) -> None:
+    """Inflating and deflating go on once it has answered."""
+    balloon = guest.balloon
+    balloon.inflate_slowly(4)
+
+    assert (balloon.inflate(3), balloon.inflate_slowly(2), balloon.deflate(9)) == (3, 2, 9)
+    assert not balloon.balloon_lock.is_locked()
+    balloon.validate()

@@ -14,7 +14,7 @@ AFTER = drawn(
     balloon={"isolated": 3, "refused": 1, "migrated": 2, "again": 12, "failed": 1},
     anonymous={"isolated": 3, "migrated": 3},
 )
-OUTCOME = Outcome(START, BEFORE, AFTER, [{"do": "allocate", "allocated": 3}, {"do": "fill"}])
+OUTCOME = Outcome(START, BEFORE, AFTER, [{"do": "allocate", "allocated": 3}, {"do": "fill"}], [])
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from experiment.shelf import Clumsy, Forgetful, Miscounting, Shelf
+from movable import operation
 from movable.errors import BadInput
 from movable.experiment.record import Result
 from movable.experiment.runner import run
+from movable.sched import WorkQueue
 
 TABLE: dict[str, Any] = {
     "title": "A shelf in a small memory",
@@ -193,3 +195,49 @@ def test_a_count_ends_the_allocation_early() -> None:
 def test_a_result_says_in_one_line_what_it_is() -> None:
     """For notebooks."""
     assert repr(ran()) == "<Result experiment [1 runs]>"
+
+
+def test_churn_turns_over_what_is_there_and_leaves_as_much() -> None:
+    """Each round gives a share of every kind back and takes as many pages of that kind."""
+    phases = [
+        {"do": "fill", "mix": {"anon": 3, "file": 1, "kernel": 1}, "until_used": 0.7},
+        {"do": "churn", "share": 0.2, "times": 3},
+    ]
+    [only] = ran(drivers={}, measure=["huge_pages"], phases=phases).runs
+
+    kinds = ("anonymous", "page cache", "kernel")
+    filled = only.outcome.phases[0]["pages"]
+    shares = only.outcome.after.shares
+    assert sum(shares[kind].pages for kind in kinds) - _boot(only) == filled
+    assert only.outcome.phases[1]["pages"] == pytest.approx(3 * 0.2 * filled, rel=0.02)
+    assert only.audit is None
+
+
+def _boot(run_: Any) -> int:
+    """Pages that the kernel had before the first phase."""
+    kernel = run_.outcome.start.shares.get("kernel")
+    return kernel.pages if kernel else 0
+
+
+class Deferring(Shelf):
+    """Leaves work for later."""
+
+    def __init__(self, memory: Any, config: Any) -> None:
+        super().__init__(memory, config)
+        self.work = WorkQueue("shelf_wq")
+
+    @operation
+    def later(self) -> int:
+        """Store a page when there is time."""
+        self.work.queue(lambda: self.store(1))
+        return len(self.work)
+
+
+def test_waiting_lets_pending_work_be_done() -> None:
+    """Before that it is pending; afterwards nothing is."""
+    phases = [{"do": "shelf.later"}, {"do": "wait"}, {"do": "wait"}]
+
+    [only] = ran(Deferring, measure=["huge_pages"], phases=phases).runs
+
+    assert [phase.get("works", phase.get("answer")) for phase in only.outcome.phases] == [1, 1, 0]
+    assert only.outcome.owners()["shelf"]["pages"] == 1

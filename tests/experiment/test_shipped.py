@@ -49,3 +49,58 @@ def test_a_balloon_that_moves_leaves_the_most_huge_pages(results: dict[str, Resu
     assert huge["movable"] > huge["pinned"] > huge["refusing"]
     assert runs["pinned"].measures["balloon.migrated"] == 0
     assert runs["refusing"].measures["balloon.again"] > 0
+
+
+def test_each_of_three_drivers_keeps_pages_for_reasons_of_its_own(
+    results: dict[str, Result],
+) -> None:
+    """Refused, told to come again, given up on and put back; and then most of it moves."""
+    [only] = results["three-drivers"].runs
+
+    owners, causes = only.outcome.owners(), only.outcome.causes
+    assert owners["balloon"]["again"] > 0
+    assert owners["balloon"]["putback"] > 0
+    assert list(causes["balloon"]) == ["balloon_lock is held: the balloon talks to its host"]
+    for column in ("refused", "failed", "putback"):
+        assert owners["gpu"][column] > 0
+    assert {"a job on its buffer has not finished", "it is being displayed"} <= set(causes["gpu"])
+    assert all(owners[name]["migrated"] > 0 for name in ("balloon", "gpu", "zram"))
+
+
+def test_the_table_of_2016_comes_out_again(results: dict[str, Result]) -> None:
+    """Unusable index of order 3 within 0.05 of what was published, and so the supply of blocks."""
+    runs = {run.variant: run for run in results["zram-2016"].runs}
+    published = {"before": (0.288, 11177 / 5623), "series": (0.148, 14719 / 5305)}
+
+    for variant, (index, growth) in published.items():
+        outcome = runs[variant].outcome
+        assert runs[variant].measures["unusable_index.3"] == pytest.approx(index, abs=0.05)
+        supply = [
+            _supply(list(moment.buddyinfo["DMA32"])) for moment in (outcome.before, outcome.after)
+        ]
+        assert supply[1] / supply[0] == pytest.approx(growth, abs=0.15)
+
+
+def test_the_2016_experiment_starts_from_the_published_rows(results: dict[str, Result]) -> None:
+    """To the block."""
+    runs = {run.variant: run for run in results["zram-2016"].runs}
+
+    rows = {
+        "before": [16380, 13777, 9184, 3805, 789, 54, 3, 0, 0, 0, 0],
+        "series": [18891, 16774, 10862, 3947, 637, 21, 0, 0, 0, 0, 0],
+    }
+    assert {name: run.outcome.before.buddyinfo["DMA32"] for name, run in runs.items()} == rows
+
+
+def _supply(orders: list[int]) -> int:
+    """Order-3 blocks that could be had."""
+    return sum(count << (order - 3) for order, count in enumerate(orders) if order >= 3)  # noqa: PLR2004
+
+
+def test_memory_is_the_better_the_more_drivers_pages_move(results: dict[str, Result]) -> None:
+    """Both, one of them, none."""
+    runs = {run.variant: run.measures["allocated"] for run in results["what-if-it-moved"].runs}
+
+    assert runs["both-move"] > runs["neither-moves"]
+    assert runs["both-move"] >= max(runs["gpu-pinned"], runs["zram-pinned"])
+    assert min(runs["gpu-pinned"], runs["zram-pinned"]) >= runs["neither-moves"]

@@ -36,4 +36,5 @@ def drawn(frames: str, *, start: int = 0, block: int = 2, **calls: dict[str, int
         unusable={"DMA": [0, *[1000 - (whole << block) * 1000 // max(free, 1)] * block]},
         vmstat={"pgmigrate_success": len(calls), "pgfree": 0},
         calls=calls,
+        causes={},
     )

@@ -17,7 +17,7 @@ AFTER = drawn(
     balloon={"isolated": 3, "refused": 1, "migrated": 2, "again": 12, "failed": 1, "putback": 1},
     anonymous={"isolated": 3, "migrated": 3},
 )
-OUTCOME = Outcome(BEFORE, BEFORE, AFTER, [])
+OUTCOME = Outcome(BEFORE, BEFORE, AFTER, [], [])
 
 
 def lines(part: RenderableType) -> list[str]:

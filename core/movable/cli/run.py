@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
+
+from movable.errors import BadInput
 
 if TYPE_CHECKING:
     from movable.experiment.record import Result
@@ -19,13 +21,32 @@ INVALID = 1
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Write files to DIR.")
 @click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    help="Share the runs among N processes; with --out, an interrupted experiment goes on.",
+)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    metavar="FILE.png|svg",
+    help="Draw memory over time by owner, and the unusable index by order.",
+)
+@click.option(
     "--trace",
     type=click.Path(path_type=Path),
     metavar="FILE.jsonl",
     help="Write every call to a driver, one JSON object a line.",
 )
-def run(
-    experiment: str | None, seed: int | None, as_json: bool, out: Path | None, trace: Path | None
+def run(  # noqa: PLR0913, PLR0917  click hands over one argument an option
+    experiment: str | None,
+    seed: int | None,
+    as_json: bool,
+    out: Path | None,
+    jobs: int,
+    plot: Path | None,
+    trace: Path | None,
 ) -> None:
     """Run an experiment; without a name, list those that come with movable.
 
@@ -35,7 +56,11 @@ def run(
     if experiment is None:
         _list()
         return
-    result = _run(experiment, seed, out, trace)
+    if trace and jobs > 1:
+        raise BadInput("--trace", "one process cannot watch another", "leave out --jobs")
+    if plot:
+        _drawable(plot)
+    result = _run(Wanted(experiment, seed, out, jobs, plot, trace))
     if as_json:
         click.echo(result.to_json(seconds=True), nl=False)
     else:
@@ -44,18 +69,48 @@ def run(
         raise SystemExit(INVALID)
 
 
-def _run(experiment: str, seed: int | None, out: Path | None, trace: Path | None) -> Result:
+def _drawable(plot: Path) -> None:
+    """Say at once, and not after the last run, what stands in the way of a picture."""
+    from movable.report import figures
+
+    figures.check(plot)
+
+
+class Wanted(NamedTuple):
+    """What was asked for."""
+
+    experiment: str
+    seed: int | None
+    out: Path | None
+    jobs: int
+    plot: Path | None
+    trace: Path | None
+
+
+def _run(wanted: Wanted) -> Result:
     from movable.cli.progress import Progress
     from movable.cli.tracing import Tracing
     from movable.experiment.folder import Folder
     from movable.experiment.runner import run
     from movable.report import screen
 
-    folder = Folder(out) if out else None
-    with Progress() as progress, Tracing(trace) as tracing:
-        result = run(experiment, seed=seed, observe=tracing.attach, say=progress.say)
+    folder = Folder(wanted.out) if wanted.out else None
+    with Progress() as progress, Tracing(wanted.trace) as tracing:
+        result = run(
+            wanted.experiment,
+            seed=wanted.seed,
+            jobs=wanted.jobs,
+            keep=wanted.out,
+            moments=wanted.plot is not None,
+            observe=tracing.attach,
+            say=progress.say,
+        )
     if folder:
-        folder.write({"result.json": result.to_json(), "report.txt": screen.text(result)})
+        folder.write({**result.files(), "report.txt": screen.text(result)})
+    if plot := wanted.plot:
+        from movable.report import figures
+
+        Folder(plot.parent).write({plot.name: figures.draw(result, plot.suffix[1:])})
     return result
 
 

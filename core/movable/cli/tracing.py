@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from movable.errors import BadInput, ContractViolation
 
 if TYPE_CHECKING:
-    from movable.experiment.runner import Job
+    from movable.experiment.job import Job
     from movable.machine import Machine
 
 

@@ -40,6 +40,9 @@ class Plan:
     arguments: dict[int, dict[str, Any]]
     """For each phase that is an operation, its arguments."""
 
+    def __repr__(self) -> str:
+        return f"<Plan {self.place} [{', '.join(self.kinds) or 'no drivers'}]>"
+
     def resolved(self) -> dict[str, Any]:
         """Everything that was decided, by the file or by a default; sizes in pages."""
         table = self.experiment.model_dump(mode="json", exclude={"variants", "seed", "seeds"})

@@ -24,14 +24,14 @@ class Folder:
         if not os.access(there, os.W_OK | os.X_OK):
             raise _refused(path, f"{there} cannot be written")
 
-    def write(self, files: Mapping[str, str]) -> list[Path]:
+    def write(self, files: Mapping[str, str | bytes]) -> list[Path]:
         """Write *files*, name to text, and say where they are now."""
         finals = [self.path / name for name in files]
         parts = [final.with_name(f".{final.name}.{os.getpid()}") for final in finals]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            for part, text in zip(parts, files.values(), strict=True):
-                part.write_text(text, "utf-8")
+            for part, content in zip(parts, files.values(), strict=True):
+                part.write_bytes(content.encode() if isinstance(content, str) else content)
             for part, final in zip(parts, finals, strict=True):
                 part.replace(final)
         except OSError as error:

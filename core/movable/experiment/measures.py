@@ -35,11 +35,28 @@ class Outcome:
     """At the end."""
     phases: list[dict[str, Any]]
     """What each phase did and brought."""
+    moments: list[Snapshot]
+    """The end of each phase, if that was to be kept."""
+
+    def __repr__(self) -> str:
+        return f"<Outcome [{len(self.phases)} phases]>"
 
     @property
     def vmstat(self) -> dict[str, int]:
         """How much each counter grew over the run."""
         return {name: n - self.start.vmstat[name] for name, n in self.after.vmstat.items()}
+
+    @property
+    def causes(self) -> dict[str, dict[str, int]]:
+        """Why each driver refused or failed during the run, and how often."""
+        return {
+            name: {
+                cause: times - self.start.causes.get(name, {}).get(cause, 0)
+                for cause, times in sorted(causes.items())
+            }
+            for name, causes in self.after.causes.items()
+            if causes
+        }
 
     def owners(self) -> dict[str, dict[str, int]]:
         """The table of owners: what each has at the end and what happened to its pages."""

@@ -110,6 +110,33 @@ class Drop(Table):
     """Only pages of this kind; all when left out."""
 
 
+class Churn(Table):
+    """Again and again give back a random share of what is there, and take as much anew."""
+
+    do: Literal["churn"]
+    share: Share
+    times: int = Field(default=1, ge=1)
+    kind: Kind | None = None
+    """Only pages of this kind; all when left out."""
+
+
+class Wait(Table):
+    """Let time pass: work that drivers left for later gets done."""
+
+    do: Literal["wait"]
+
+
+class Shape(Table):
+    """Fill memory with anonymous pages, and give ordinary pages back, at random places, until
+    /proc/buddyinfo reads as wanted."""
+
+    do: Literal["shape"]
+    buddyinfo: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    """Free blocks of each order, from order 0 on."""
+    zone: str | None = None
+    """The zone; the only one there is when left out."""
+
+
 class Compact(Table):
     """Compact all zones, as writing to /proc/sys/vm/compact_memory does."""
 
@@ -148,6 +175,9 @@ class Operation(BaseModel):
 VERBS: dict[str, type[Table]] = {
     "fill": Fill,
     "drop": Drop,
+    "churn": Churn,
+    "wait": Wait,
+    "shape": Shape,
     "compact": Compact,
     "allocate": Allocate,
 }
@@ -163,6 +193,9 @@ def _kind_of_phase(value: Any) -> str | None:
 Phase: TypeAlias = Annotated[
     Annotated[Fill, Tag("fill")]
     | Annotated[Drop, Tag("drop")]
+    | Annotated[Churn, Tag("churn")]
+    | Annotated[Wait, Tag("wait")]
+    | Annotated[Shape, Tag("shape")]
     | Annotated[Compact, Tag("compact")]
     | Annotated[Allocate, Tag("allocate")]
     | Annotated[Operation, Tag("operation")],

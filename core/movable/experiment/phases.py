@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from movable.errors import OutOfMemory
+from movable.errors import BadInput, OutOfMemory
 from movable.experiment import model
 from movable.experiment.seeds import generator
+from movable.experiment.shape import free_blocks
 from movable.machine import Machine
 from movable.mm.mm_types import UNMOVABLE
+from movable.sched.work import flush_work
 
 Pfns = NDArray[np.integer[Any]]
 
@@ -38,18 +40,25 @@ class Stage:
         random = generator(self.seed, "phase", index)
         match phase:
             case model.Fill():
-                return self.fill(phase, random)
+                done = self.fill(phase, random)
             case model.Drop():
-                return self.drop(phase, random)
+                done = self.drop(phase, random)
+            case model.Churn():
+                done = self.churn(phase, random)
+            case model.Shape():
+                done = self.shape(phase, random)
+            case model.Wait():
+                done = {"works": flush_work()}
             case model.Compact():
+                done = {}
                 for _ in range(phase.times):
                     self.machine.compact()
-                return {}
             case model.Allocate():
-                return {"allocated": self.allocate(phase)}
+                done = {"allocated": self.allocate(phase)}
             case model.Operation():
                 answer = self.machine.do(phase.do, **arguments)
-                return {"answer": answer if isinstance(answer, int | float | str) else None}
+                done = {"answer": answer if isinstance(answer, int | float | str) else None}
+        return done
 
     def fill(self, phase: model.Fill, random: np.random.Generator) -> dict[str, Any]:
         """Take pages of one kind, or of several in random order."""
@@ -67,6 +76,37 @@ class Stage:
         """Give a random share back, in random order."""
         kinds = [phase.kind] if phase.kind else list(VM_KINDS)
         return {"pages": sum(self._drop(kind, phase.share, random) for kind in kinds)}
+
+    def churn(self, phase: model.Churn, random: np.random.Generator) -> dict[str, Any]:
+        """Drop and fill, round after round; each kind gets back what it lost, in random order."""
+        kinds = [phase.kind] if phase.kind else list(VM_KINDS)
+        turned = 0
+        for _ in range(phase.times):
+            left = {kind: self._drop(kind, phase.share, random) for kind in kinds}
+            turned += sum(left.values())
+            picks = np.repeat(kinds, [-(-count // CHUNK) for count in left.values()])
+            for kind in random.permutation(picks):
+                left[kind] -= self._take(str(kind), min(CHUNK, left[kind]))
+        return {"pages": turned}
+
+    def shape(self, phase: model.Shape, random: np.random.Generator) -> dict[str, Any]:
+        """Let anonymous users take all that is free, and then free just what is wanted."""
+        memory = self.machine.memory
+        names = memory.zone_names
+        if phase.zone not in (names if len(names) > 1 else [None, *names]):
+            raise BadInput("zone", f"no zone {phase.zone!r}", f"known: {', '.join(names)}")
+        zone = memory.zones[names.index(phase.zone) if phase.zone else 0]
+        memory.drain_all_pages()
+        memory.fill_up()
+        ours = np.zeros(memory.nr_frames, bool)
+        for kind in VM_KINDS:
+            ours[self._pages(kind)] = True
+        pfns = free_blocks(ours, zone["start_pfn"], zone["spanned"], phase.buddyinfo, random)
+        for kind, kept in self.kept.items():
+            self.kept[kind] = [np.setdiff1d(np.concatenate(kept), pfns)]
+        memory.drop(pfns)
+        memory.drain_all_pages()
+        return {"pages": len(pfns)}
 
     def allocate(self, phase: model.Allocate) -> int:
         """Take blocks until there are enough or there are no more; say how many came."""

@@ -6,18 +6,23 @@ import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, entry_points, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from movable.experiment import frames
 from movable.experiment.bench import Plan
 from movable.experiment.measures import Number, Outcome
 from movable.experiment.source import Source
 from movable.registry import GROUP
 
+if TYPE_CHECKING:
+    from polars import DataFrame
+
 FORMAT = 1
 """Grows when a key of the result changes its meaning."""
 
-LIBRARIES = ("movable", "numpy", "numba", "pluggy", "pydantic")
+LIBRARIES = ("movable", "numpy", "numba", "pluggy", "polars", "pydantic")
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,9 @@ class Run:
     """Owner and problem, if the final recount did not add up: then no number here counts."""
     seconds: float
 
+    def __repr__(self) -> str:
+        return f"<Run {self.variant or 'of the file'} [seed {self.replica}, {self.seconds:.1f} s]>"
+
     def document(self) -> dict[str, Any]:
         """Everything but the time it took."""
         before, after = self.outcome.before, self.outcome.after
@@ -44,6 +52,7 @@ class Run:
             "audit": self.audit,
             "measures": self.measures,
             "owners": self.outcome.owners(),
+            "causes": self.outcome.causes,
             "buddyinfo": {"before": before.buddyinfo, "after": after.buddyinfo},
             "unusable_index": {"before": before.unusable, "after": after.unusable},
             "vmstat": self.outcome.vmstat,
@@ -68,6 +77,46 @@ class Result:
     def valid(self) -> bool:
         """Every run ended with a recount that added up."""
         return all(run.audit is None for run in self.runs)
+
+    @property
+    def frame(self) -> DataFrame:
+        """One row a run, with a column for each measure (a polars data frame)."""
+        return frames.runs_frame(self.source.name, self.runs)
+
+    @property
+    def owners(self) -> DataFrame:
+        """One row for each owner of pages in each run (a polars data frame)."""
+        return frames.owners_frame(self.source.name, self.runs)
+
+    @property
+    def rules(self) -> dict[str, Any]:
+        """What results must have in common to be compared: whose rules made them."""
+        plans = self.provenance["configuration"]
+        profiles = sorted({plan["machine"]["profile"] for plan in plans.values()})
+        return {
+            "format": FORMAT,
+            "movable": self.provenance["versions"]["movable"],
+            "profiles": profiles,
+        }
+
+    def files(self) -> dict[str, str | bytes]:
+        """The result as files: `runs.parquet`, one row a run; `manifest.json`, all that is behind
+        these numbers; `result.json`, every run whole."""
+        table = frames.parquet(self.frame)
+        manifest = {
+            "experiment": self.source.name,
+            "title": self.source.model.title,
+            "question": self.source.question,
+            "valid": self.valid,
+            "rules": self.rules,
+            "provenance": self.provenance,
+            "files": {"runs.parquet": sha256(table).hexdigest()},
+        }
+        return {
+            "runs.parquet": table,
+            "manifest.json": json.dumps(manifest, indent=1) + "\n",
+            "result.json": self.to_json(),
+        }
 
     def document(self) -> dict[str, Any]:
         """What a result file says: the same for the same input, to the byte."""

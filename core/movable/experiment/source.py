@@ -29,6 +29,9 @@ class Source:
     table: Mapping[str, Any]
     model: Experiment
 
+    def __repr__(self) -> str:
+        return f"<Source {self.name} [{len(self.variants())} variants]>"
+
     def variants(self) -> dict[str, Experiment]:
         """Every variant, its differences merged in; the file itself, named "", if it has none."""
         if not self.model.variants:

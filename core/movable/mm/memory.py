@@ -17,6 +17,7 @@ from movable.errors import BadInput, ContractViolation, OutOfMemory
 from movable.mm import (
     compact_control,
     page_alloc,
+    pcp,
     population,
     swap,
     tracepoints,
@@ -269,6 +270,12 @@ class Memory:
         self.frames_without_reference -= (1 << order) - 1
         self.engine.call(page_alloc.free_pages, pfn, order)
 
+    def drain_all_pages(self) -> None:
+        """Give every CPU's free pages back to the free lists (drain_all_pages())."""
+        for z in range(len(self.zone_names)):
+            for cpu in range(self.nr_cpus):
+                self.engine.call(pcp.drain_pages_zone, z, cpu)
+
     # LRU.
 
     def lru_add_drain(self) -> None:
@@ -323,6 +330,10 @@ class Memory:
     def fill(self, kind: str, count: int) -> Array:
         """Take up to *count* pages for ordinary users; see :func:`movable.mm.population.fill`."""
         return population.fill(self, kind, count)
+
+    def fill_up(self) -> None:
+        """Take all that is left, reserves too; see :func:`movable.mm.population.fill_up`."""
+        population.fill_up(self)
 
     def drop(self, pfns: Array) -> None:
         """Let go of pages that :meth:`fill` gave."""

@@ -72,6 +72,17 @@ def free_pcppages_bulk(
 
 
 @compiled
+def drain_pages_zone(
+    mem_map: Array, zone: Array, pageblock: Array, node: Array, z: int, cpu: int
+) -> None:
+    """Empty one CPU's lists of one zone, as that CPU would."""
+    here = node[0]["cpu"]
+    node[0]["cpu"] = cpu
+    free_pcppages_bulk(mem_map, zone, pageblock, node, z, zone[z]["pcp_count"][cpu], 0)
+    node[0]["cpu"] = here
+
+
+@compiled
 def nr_pcp_free(zone: Array, z: int, cpu: int, free_high: bool) -> int:
     """How many pages to give back now; twice as many each time nobody allocated in between."""
     high = 0 if free_high else zone[z]["pcp_high"][cpu]

@@ -85,6 +85,17 @@ def fill(memory: Memory, kind: str, count: int) -> Array:
     return out[:taken]
 
 
+def fill_up(memory: Memory) -> None:
+    """Take every page that is left for anonymous users, the reserves below watermarks too."""
+    marks = memory.zone["watermark"].copy()
+    memory.zone["watermark"] = -(1 << 40)
+    try:
+        fill(memory, "anon", memory.nr_frames)
+    finally:
+        memory.zone["watermark"] = marks
+    memory.lru_add_drain_all()
+
+
 def release(memory: Memory, pfns: Array) -> None:
     """Drop pages that :func:`fill` gave: the last user goes away."""
     memory.engine.call(release_pages, np.ascontiguousarray(pfns, np.int64))

@@ -75,7 +75,7 @@ class Call:
     @property
     def unreliable(self) -> tuple[str, ...]:
         """Fields that others may have changed meanwhile, looking at the page or writing to it."""
-        return () if self.alone else ("refcount", "content")
+        return () if self.alone else ("refcount", "content", "listed")
 
 
 def before_isolate(page: Page) -> Iterator[Problem]:

@@ -45,6 +45,8 @@ def _parts(run: Run, console: Console, full: bool) -> list[RenderableType]:
         parts.append(Text(f"variant {run.variant}", style="bold"))
     parts.append(maps.memory_map(before, after, colour=colour))
     parts += ["", maps.legend(before, after, colour=colour), "", tables.owners(run.outcome)]
+    if run.outcome.causes:
+        parts += ["", tables.causes(run.outcome)]
     if full:
         parts += ["", tables.free_blocks(before, after), "", tables.counters(run.outcome)]
     return parts

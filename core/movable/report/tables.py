@@ -7,6 +7,7 @@ from statistics import median
 
 from rich.table import Table
 
+from movable.experiment.compare import Change
 from movable.experiment.measures import CALLS, Number, Outcome, unusable
 from movable.experiment.record import Run
 from movable.snapshot import Snapshot
@@ -33,6 +34,18 @@ def owners(outcome: Outcome) -> Table:
         way = f"{before.in_the_way if before else 0} → {row['in_the_way']}"
         calls = [_number(row[column]) for column in CALLS]
         table.add_row(name, str(row["pages"]), *calls, _number(row["blocks"]), way)
+    return table
+
+
+def causes(outcome: Outcome) -> Table:
+    """Why drivers refused or failed, in their own words."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("why not", no_wrap=True)
+    table.add_column("times", justify="right")
+    table.add_column("because")
+    for owner, why in outcome.causes.items():
+        for cause, times in why.items():
+            table.add_row(owner, str(times), cause)
     return table
 
 
@@ -68,6 +81,21 @@ def variants(runs: Sequence[Run]) -> Table:
             name: [run.measures[measure] for run in runs if run.variant == name] for name in names
         }
         table.add_row(measure, *(_spread(values[name]) for name in names))
+    return table
+
+
+def changes(found: Sequence[Change], a: str, b: str) -> Table:
+    """What `movable compare` found: means, change, interval, and a star where that is sure."""
+    several = len({change.variant for change in found}) > 1
+    table = _table("measure", f"A: {a}", f"B: {b}", "change", "", "95 % interval", "")
+    for change in found:
+        name = f"{change.variant} {change.measure}" if several else change.measure
+        per_cent = f"{100 * change.change / abs(change.a):+.1f} %" if change.a else ""
+        interval = "" if change.low is None else f"{change.low:+.4g} .. {change.high:+.4g}"
+        star = "*" if change.sure else ""
+        table.add_row(
+            name, f"{change.a:g}", f"{change.b:g}", f"{change.change:+g}", per_cent, interval, star
+        )
     return table
 
 

@@ -9,11 +9,25 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from weakref import ref
 
 from movable.sched.race import Race
 from movable.sched.tasks import current, wait_until
 
 Work = Callable[[], object]
+_waiting: list[ref[WorkQueue]] = []
+"""Queues with work that nobody has begun, first come first."""
+
+
+def flush_work() -> int:
+    """Let everything that is pending in any queue be done; how many works that was at least."""
+    done = 0
+    while _waiting:
+        queue = _waiting.pop(0)()
+        if queue is not None:
+            done += len(queue)
+            queue.flush()
+    return done
 
 
 class WorkQueue:
@@ -32,6 +46,9 @@ class WorkQueue:
     def __repr__(self) -> str:
         return f"<WorkQueue {self.name} [{len(self._pending)} pending]>"
 
+    def __len__(self) -> int:
+        return len(self._pending)
+
     def queue(self, work: Work) -> bool:
         """Have *work* called later; `False` if it is pending already (queue_work()).
 
@@ -40,6 +57,8 @@ class WorkQueue:
         if work in self._pending:
             return False
         self._pending.append(work)
+        if len(self._pending) == 1:
+            _waiting.append(ref(self))
         self._employ_worker()
         return True
 

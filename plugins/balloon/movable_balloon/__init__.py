@@ -102,6 +102,8 @@ class Balloon:
         self.pages_lock = SpinLock("pages_lock")
         """Protects `pages` and `isolated_pages`, which the VM changes without balloon_lock."""
         self.vmstat = {"balloon_inflate": 0, "balloon_deflate": 0, "balloon_migrate": 0}
+        self._unanswered = False
+        """The host has not answered `inflate_slowly`, and so balloon_lock is held."""
         self.mapping = AddressSpace(self, memory)
 
     def __repr__(self) -> str:
@@ -113,6 +115,28 @@ class Balloon:
     def inflate(self, count: Pages) -> int:
         """Lend the host *count* more frames; return how many memory had to give."""
         return self._in_rounds(self._fill_balloon, count)
+
+    @operation
+    def inflate_slowly(self, count: Pages) -> int:
+        """As `inflate`, one message at most, to a host that is slow to answer.
+
+        Until `host_answers` the balloon holds balloon_lock; whoever needs it waits for the host.
+        """
+        self.host_answers()
+        pages = list(self._allocate(min(count, self.config.pages_per_message)))
+        self.balloon_lock.lock()
+        lent = self._lend(reversed(pages))
+        self.host.actual = self.num_pages
+        self._unanswered = True
+        return lent
+
+    @operation
+    def host_answers(self) -> bool:
+        """Let the host answer `inflate_slowly`; `False` if it has nothing to answer."""
+        answered, self._unanswered = self._unanswered, False
+        if answered:
+            self.balloon_lock.unlock()
+        return answered
 
     @operation
     def deflate(self, count: Pages) -> int:
@@ -134,6 +158,7 @@ class Balloon:
 
     def _in_rounds(self, move: Callable[[int], int], count: int) -> int:
         """Message by message, until done or stuck (update_balloon_size_func())."""
+        self.host_answers()
         done = 0
         most = self.config.pages_per_message
         while done < count and (moved := move(min(count - done, most))):
@@ -199,6 +224,7 @@ class Balloon:
             return MigrateResult.INVAL
         # Waiting here could deadlock: inflate may be what started this compaction.
         if not self.balloon_lock.trylock():
+            self.mapping.because("balloon_lock is held: the balloon talks to its host")
             return MigrateResult.AGAIN
         newpage.get()
         with self.pages_lock:

@@ -1,5 +1,20 @@
-"""zsmalloc, the allocator of compressed pages behind zram and zswap: coming.
+"""zsmalloc, the allocator of compressed pages behind zram, as a driver of movable pages.
 
-It will keep objects of 255 size classes in chains of movable pages, and follow mm/zsmalloc.c of
-Linux v6.1. Until it can run, the package names no driver to `movable drivers`.
+zram swaps pages to memory, compressed. zsmalloc packs them: objects of one size class share chains
+of up to four pages, with no regard to where one page ends. Users know an object by a handle, so a
+page can be moved under them, whenever nobody uses an object of its chain.
+
+Read size_class.py, zspage.py, zspages.py, pool.py and migration.py in this order; zram.py is what
+an experiment configures. Follows mm/zsmalloc.c and drivers/block/zram/zram_drv.c of Linux v6.1, as
+stable since 6.1.47; pinning.py has the locks of v4.8.
 """
+
+from movable_zsmalloc.contents import Bytes, Tags
+from movable_zsmalloc.pool import Pool
+from movable_zsmalloc.size_class import Fullness, SizeClass
+from movable_zsmalloc.zram import Zram
+from movable_zsmalloc.zspage import Zspage
+
+__version__ = "0.1.0"
+
+__all__ = ["Bytes", "Fullness", "Pool", "SizeClass", "Tags", "Zram", "Zspage"]

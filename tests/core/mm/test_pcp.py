@@ -248,3 +248,24 @@ def test_each_cpu_has_lists_of_its_own() -> None:
     assert on_pcp(memory, t.MOVABLE, 0) == [ground.at(0)]
     assert on_pcp(memory, t.MOVABLE, 1) == [ground.at(0, 1)]
     memory.validate()
+
+
+def test_draining_gives_every_cpus_pages_back_to_the_free_lists() -> None:
+    """drain_all_pages(): each CPU's own, and the running CPU stays the same."""
+    memory = Memory.blank(4096, nr_cpus=2)
+    pfns = memory.fill("anon", 600)
+    memory.lru_add_drain_all()
+    for cpu, part in enumerate((pfns[:300:2], pfns[300::2])):
+        memory.node["cpu"] = cpu
+        memory.drop(part)
+    waiting = memory.zone["pcp_count"][0, :2].tolist()
+    free = sum(n << order for order, n in enumerate(memory.buddyinfo()["DMA32"]))
+
+    memory.drain_all_pages()
+
+    assert min(waiting) > 0
+    assert memory.zone["pcp_count"][0, :2].tolist() == [0, 0]
+    assert int(memory.node["cpu"][0]) == 1
+    now = sum(n << order for order, n in enumerate(memory.buddyinfo()["DMA32"]))
+    assert now == free + sum(waiting)
+    memory.validate()

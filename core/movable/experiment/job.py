@@ -1,0 +1,121 @@
+"""One variant under one seed: a machine, its phases, and a recount at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from movable.errors import AuditFailed
+from movable.experiment import measures, model
+from movable.experiment.bench import Plan
+from movable.experiment.blame import naming
+from movable.experiment.memories import Origin
+from movable.experiment.phases import Stage
+from movable.experiment.record import Run
+
+if TYPE_CHECKING:
+    from movable.machine import Machine
+    from movable.snapshot import Snapshot
+
+ACTS = (model.Compact, model.Allocate)
+"""Phases in which the VM works; "before" is the moment when the first of them begins."""
+
+DEFAULT_MEASURES = ("huge_pages", "pages_migrated", "pages_refused")
+
+Observe = Callable[["Machine", "Job"], object]
+Say = Callable[[str, float], object]
+
+
+def silent(*_: object) -> None:
+    """Nobody watches and nobody waits."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One variant under one seed."""
+
+    experiment: str
+    variant: str
+    replica: int
+    seed: int
+    plan: Plan
+    origin: Origin
+    moments: bool = False
+    """Keep a snapshot of every phase's end."""
+
+    def __repr__(self) -> str:
+        return f"<Job {self}>"
+
+    def __str__(self) -> str:
+        words = [self.experiment, self.variant, f"seed {self.replica}" if self.replica else ""]
+        return " ".join(word for word in words if word)
+
+    def run(self, observe: Observe = silent, say: Say = silent) -> Run:
+        """Make the machine, go through the phases, recount."""
+        began = time.perf_counter()
+        say(f"{self}: machine", 0)
+        with self.plan.machine(self.origin.memory(), self.seed) as machine:
+            start = machine.snapshot()
+            wanted = self.plan.experiment.measure or DEFAULT_MEASURES
+            known = measures.measures(start, machine.drivers)
+            measures.check(wanted, known, self.plan.place)
+            observe(machine, self)
+            outcome, audit = self._observed(machine, _History(start, self.moments), say)
+        values = {name: known[name].of(outcome) for name in wanted}
+        seconds = time.perf_counter() - began
+        return Run(self.variant, self.replica, self.seed, outcome, values, audit, seconds)
+
+    def _observed(
+        self, machine: Machine, history: _History, say: Say
+    ) -> tuple[measures.Outcome, dict[str, str] | None]:
+        audit = None
+        try:
+            self._phases(Stage(machine, self.seed), history, say)
+            with naming(f"{self.plan.place}: the audit", machine):
+                machine.audit()
+        except AuditFailed as failure:
+            audit = {"owner": failure.owner, "problem": failure.problem, "after": history.done}
+        return history.outcome(machine.snapshot()), audit
+
+    def _phases(self, stage: Stage, history: _History, say: Say) -> None:
+        phases = self.plan.experiment.phases
+        for index, phase in enumerate(phases):
+            say(f"{self}: {phase.do}", index / len(phases))
+            if isinstance(phase, ACTS):
+                history.acts(stage.machine)
+            with naming(f"{self.plan.place}: phases[{index}] ({phase.do})", stage.machine):
+                done = stage.perform(index, phase, self.plan.arguments.get(index, {}))
+            history.phases.append({"do": phase.do, **done})
+            history.moment(stage.machine)
+
+
+@dataclass
+class _History:
+    """What is kept of a run while it goes on."""
+
+    start: Snapshot
+    keep: bool
+    before: Snapshot | None = None
+    phases: list[dict[str, Any]] = field(default_factory=list)
+    moments: list[Snapshot] = field(default_factory=list)
+
+    def moment(self, machine: Machine) -> None:
+        """A phase has ended."""
+        if self.keep:
+            self.moments.append(machine.snapshot())
+
+    def acts(self, machine: Machine) -> None:
+        """The VM is about to do something: the first time, this is the moment "before"."""
+        self.before = self.before or machine.snapshot()
+
+    @property
+    def done(self) -> str:
+        """The last phase that was done."""
+        return str(self.phases[-1]["do"]) if self.phases else "nothing"
+
+    def outcome(self, after: Snapshot) -> measures.Outcome:
+        return measures.Outcome(
+            self.start, self.before or self.start, after, self.phases, self.moments
+        )

@@ -1,0 +1,55 @@
+"""How large pages are once compressed: distributions for simulated swap.
+
+Percent of pages by buckets of 256 bytes, of pages that are stored and not filled with one word.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from itertools import accumulate
+from random import Random
+from typing import Literal, get_args
+
+from movable_zsmalloc.size_class import PAGE_SIZE
+
+BUCKET = 256
+LAST = 3257
+"""From this size on a page is stored as it is (`huge_class_size`)."""
+
+Sizes = Literal["kbuild-lzo-rle", "desktop-lzo", "desktop-lz4", "desktop-zstd", "mixed-files"]
+"""What was compressed, and by what:
+
+- `kbuild-lzo-rle`: a kernel tree, unpacked and built on zram. Above 1104 bytes from published
+  statistics of zsmalloc's classes (linux-mm), below with the shape of `mixed-files`.
+- `desktop-lzo`, `desktop-lz4`, `desktop-zstd`: anonymous memory of a compiler, Python, a database,
+  text and numbers, measured for this project.
+- `mixed-files`: files, many of them compressed already, from a dump of classes of February 2016
+  (linux-mm).
+"""
+
+PERCENT: dict[Sizes, tuple[float, ...]] = {
+    "kbuild-lzo-rle": (7.5, 10.5, 10.3, 10.8, 7.3, 8.0, 9.2, 11.0, 11.5, 2.6, 2.5, 0.4, 0.1, 8.2),
+    "desktop-lzo": (4.5, 2.5, 8.8, 38.5, 8.5, 4.6, 7.8, 3.2, 2.8, 2.9, 1.1, 0.3, 3.0, 11.5),
+    "desktop-lz4": (4.5, 2.1, 5.9, 18.0, 28.6, 4.4, 7.6, 4.0, 3.6, 4.1, 2.0, 0.5, 3.0, 11.6),
+    "desktop-zstd": (5.6, 17.4, 33.9, 12.6, 5.2, 3.5, 4.6, 2.2, 2.3, 2.5, 0.6, 1.2, 3.0, 5.6),
+    "mixed-files": (10.9, 2.0, 2.0, 2.1, 2.3, 3.9, 2.9, 2.8, 3.3, 1.0, 1.3, 0.8, 0.0, 64.5),
+}
+assert tuple(PERCENT) == get_args(Sizes)
+
+
+class Compressor:
+    """Says how large each next page is, in bytes."""
+
+    def __init__(self, sizes: Sizes, random: Random) -> None:
+        self.sizes, self.random = sizes, random
+        self._sums = list(accumulate(PERCENT[sizes]))
+
+    def __repr__(self) -> str:
+        return f"<Compressor {self.sizes}>"
+
+    def size(self) -> int:
+        """The next page's size; 4096 if compressing it gains too little."""
+        bucket = bisect(self._sums, self.random.random() * self._sums[-1])
+        if bucket == len(self._sums) - 1:
+            return PAGE_SIZE
+        return self.random.randrange(bucket * BUCKET or 1, min((bucket + 1) * BUCKET, LAST))

@@ -1,0 +1,168 @@
+"""A pool: objects by their handles, under one lock.
+
+A handle never changes; it stands for a word that says in which frame and at which number the object
+is at present. Whoever moves an object rewrites that word.
+
+Locks, from the outside in: page locks, `Pool.lock`, a zspage's lock. A user of an object holds the
+zspage's lock for reading from map to unmap, but the pool's only to find the zspage; so who moves a
+page spins, with the pool's lock held, until users are done.
+
+Follows zs_malloc(), zs_free() and zs_map_object() in mm/zsmalloc.c of Linux v6.1, as stable since
+6.1.47. Left out: one mapped object per CPU, the shrinker, the zones' counters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+
+from movable import AddressSpace, Memory, point
+from movable.errors import BadInput
+from movable_zsmalloc.contents import Contents
+from movable_zsmalloc.size_class import (
+    ZS_HANDLE_SIZE,
+    ZS_MAX_ALLOC_SIZE,
+    Fullness,
+    get_size_class_index,
+)
+from movable_zsmalloc.zspage import Zspage, obj_to_location
+from movable_zsmalloc.zspages import Zspages
+
+WITH_ROOM = (Fullness.ALMOST_FULL, Fullness.ALMOST_EMPTY, Fullness.EMPTY)
+"""Where an object goes, in this order; EMPTY ones are waiting to be freed."""
+
+
+class Mapped:
+    """An object in use: nobody moves or copies it meanwhile."""
+
+    def __init__(self, zspage: Zspage, obj_idx: int) -> None:
+        self.zspage, self.obj_idx = zspage, obj_idx
+
+    def __repr__(self) -> str:
+        return f"<Mapped {self.obj_idx} of {self.zspage!r}>"
+
+    def read(self, size: int) -> bytes:
+        """The first *size* bytes of the object."""
+        extent = self.zspage.extent(self.obj_idx)
+        return self.zspage.contents.read(extent._replace(size=size))
+
+    def write(self, data: bytes) -> None:
+        """Make *data* the object."""
+        self.zspage.contents.write(self.zspage.extent(self.obj_idx), data)
+
+
+class Pool(Zspages):
+    """All objects of one client, and the zspages they are in (`struct zs_pool`)."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        contents: Contents,
+        mapping: AddressSpace | None,
+        *,
+        empty_stat_leak: bool = True,
+    ) -> None:
+        super().__init__(memory, contents, mapping, empty_stat_leak=empty_stat_leak)
+        self.handles: dict[int, int] = {}
+        """The location word behind each handle."""
+        self.pages_compacted = 0
+        self.compacting = False
+        self._new_handles = count(ZS_HANDLE_SIZE, ZS_HANDLE_SIZE)
+
+    def __repr__(self) -> str:
+        return f"<Pool [{len(self.handles)} objects in {self.pages_allocated} pages]>"
+
+    def malloc(self, size: int) -> int:
+        """Make room for *size* bytes; the handle (zs_malloc()).
+
+        :raises OutOfMemory: a new zspage is needed, and memory has too few pages.
+        :raises BadInput: *size* is not between 1 and 4096 (-EINVAL).
+        """
+        if not 0 < size <= ZS_MAX_ALLOC_SIZE:
+            raise BadInput("zs_malloc", f"{size} bytes", f"ask for 1 to {ZS_MAX_ALLOC_SIZE}")
+        handle = next(self._new_handles)
+        size_class = self.size_class[get_size_class_index(size + ZS_HANDLE_SIZE)]
+        with self.lock_of(size_class):
+            zspage = size_class.first(WITH_ROOM)
+            if zspage:
+                self._obj_malloc(zspage, handle)
+                self.fix_fullness_group(zspage)
+                return handle
+        point("no zspage has room")
+        zspage = self.alloc_zspage(size_class)
+        point("zspage built")
+        # What others have freed meanwhile is not looked at again.
+        with self.lock_of(size_class):
+            self._obj_malloc(zspage, handle)
+            size_class.insert(zspage, size_class.fullness_of(zspage.inuse))
+            self.zspages[zspage.number] = zspage
+            self.pages_allocated += size_class.pages_per_zspage
+            size_class.obj_allocated += size_class.objs_per_zspage
+            # Published last: from here on the VM may ask, and all that it asks about is there.
+            self.publish(zspage)
+        return handle
+
+    def free(self, handle: int) -> None:
+        """Give an object up, which nobody may have mapped (zs_free())."""
+        with self.lock:
+            zspage = self._obj_free(handle)
+            if not zspage.inuse:
+                self.free_zspage(zspage)
+            del self.handles[handle]
+
+    @contextmanager
+    def mapped(self, handle: int) -> Iterator[Mapped]:
+        """Use an object: it stays where it is meanwhile, and who holds it must not sleep
+        (zs_map_object() to zs_unmap_object())."""
+        with self.lock:
+            zspage, obj_idx = self.locate(handle)
+            zspage.lock.read_lock()
+        point("object mapped")
+        try:
+            yield Mapped(zspage, obj_idx)
+        finally:
+            zspage.lock.read_unlock()
+
+    def peek(self, handle: int, size: int) -> bytes:
+        """The object as it can be found now, for the audit: no lock is taken, nothing believed."""
+        pfn, obj_idx = obj_to_location(self.handles[handle])
+        page = self.memory.page(pfn)
+        zspage = self.zspages.get(page.private)
+        if zspage is None or zspage.chunk(obj_idx)[0] != page:
+            return b"no object in frame %d" % pfn
+        return Mapped(zspage, obj_idx).read(size)
+
+    # What compaction inside the pool asks of the locks.
+
+    def keep_users_out(self, zspage: Zspage) -> None:
+        """Wait until nobody uses an object of a zspage; nobody will until :meth:`let_users_in`."""
+        zspage.lock.write_lock()
+
+    def let_users_in(self, zspage: Zspage) -> None:
+        """Undo :meth:`keep_users_out`."""
+        zspage.lock.write_unlock()
+
+    def trypin(self, handle: int) -> bool:
+        """Keep the users of one object out, where its zspage's lock does not."""
+        return True
+
+    def unpin(self, handle: int) -> None:
+        """Undo :meth:`trypin`."""
+
+    def _obj_malloc(self, zspage: Zspage, handle: int) -> None:
+        self.handles[handle] = zspage.obj_malloc(handle)
+        zspage.size_class.obj_used += 1
+
+    def _obj_free(self, handle: int) -> Zspage:
+        """Take an object out of its zspage, which may be empty then (obj_free())."""
+        zspage, obj_idx = self.locate(handle)
+        zspage.obj_free(obj_idx)
+        zspage.size_class.obj_used -= 1
+        self.fix_fullness_group(zspage)
+        return zspage
+
+    def locate(self, handle: int) -> tuple[Zspage, int]:
+        """The zspage and the number in it; under the lock."""
+        pfn, obj_idx = obj_to_location(self.handles[handle])
+        return self.zspages[self.memory.page(pfn).private], obj_idx
