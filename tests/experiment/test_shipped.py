@@ -94,7 +94,7 @@ def test_the_2016_experiment_starts_from_the_published_rows(results: dict[str, R
 
 def _supply(orders: list[int]) -> int:
     """Order-3 blocks that could be had."""
-    return sum(count << (order - 3) for order, count in enumerate(orders) if order >= 3)  # noqa: PLR2004
+    return sum(count << (order - 3) for order, count in enumerate(orders) if order >= 3)
 
 
 def test_memory_is_the_better_the_more_drivers_pages_move(results: dict[str, Result]) -> None:

@@ -9,8 +9,11 @@ from typing import Any
 
 import click
 
+from movable.cli.check import check
+from movable.cli.compare import compare
 from movable.cli.drivers import drivers
 from movable.cli.explain import explain
+from movable.cli.new import new
 from movable.cli.replay import replay
 from movable.cli.run import run
 from movable.errors import MovableError
@@ -39,5 +42,5 @@ def main() -> None:
     """
 
 
-for verb in (run, drivers, explain, replay):
+for verb in (run, compare, drivers, check, new, explain, replay):
     main.add_command(verb)

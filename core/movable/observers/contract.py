@@ -255,9 +255,13 @@ class Contract:
         return dict(read()) if read else None
 
     def _check_count(self, mapping: AddressSpace, page: Page | None, call: str) -> None:
-        """A driver that counts isolated pages (in `isolated_pages`, the kernel's name) is right."""
+        """A driver that counts isolated pages (in `isolated_pages`, the kernel's name) is right.
+
+        One that it has released meanwhile is the VM's alone, and no longer the driver's to count.
+        """
         counted = _counted(mapping)
-        held = sum(owner is mapping for owner in self._held.values()) + self._unseen[mapping]
+        ours = [page for page, owner in self._held.items() if owner is mapping]
+        held = sum(page.mapping is mapping for page in ours) + self._unseen[mapping]
         if counted is not None and counted != held and sched.current() is None:
             detail = f"isolated_pages is {counted}, and {held} pages are isolated"
             self._violated(Problem("I22", detail), page or mapping, call)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -87,6 +87,14 @@ class Balloon:
             description="frames told to the host at once: 256 of 4 KiB, 16 of 64 KiB",
             json_schema_extra={"unit": "pages"},
         )
+
+    class Conformance:
+        """What `movable check` should know about a balloon."""
+
+        impossible: ClassVar = {
+            "refused": "isolate_page takes every page that is on the list",
+            "freed_while_isolated": "deflation takes listed pages, and isolated ones are not",
+        }
 
     def __init__(self, memory: Memory, config: Config | None = None) -> None:
         self.memory, self.config = memory, config or self.Config()

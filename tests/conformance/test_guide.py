@@ -1,0 +1,37 @@
+"""The guide for authors shows the messages that they will see."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from conformance.mistakes import MISTAKES
+from movable.conformance.check import check
+from movable.conformance.promises import STAGES
+
+GUIDE = (Path(__file__).parents[2] / "core" / "docs" / "driver-guide.md").read_text()
+SECTION = re.compile(
+    r"### \d+\. .*? \((?P<number>\w+)\)\n.*?```text\n(?P<message>.*?)```", re.DOTALL
+)
+SHOWN = {found["number"]: " ".join(found["message"].split()) for found in SECTION.finditer(GUIDE)}
+
+
+def test_it_shows_ten_mistakes() -> None:
+    """The commonest; each is planted somewhere."""
+    assert len(SHOWN) == 10
+    assert SHOWN.keys() <= MISTAKES.keys()
+
+
+@pytest.mark.parametrize("number", SHOWN)
+def test_a_message_is_what_the_mistake_gives(number: str) -> None:
+    """Word for word."""
+    rule, driver, scene = MISTAKES[number]
+
+    assert check(driver, scenes=[scene])[rule].detail == SHOWN[number]
+
+
+def test_it_names_every_stage() -> None:
+    """An author must know what to declare."""
+    assert [stage for stage in STAGES if f"`{stage}`" not in GUIDE] == []

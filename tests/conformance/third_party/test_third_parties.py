@@ -1,0 +1,23 @@
+"""Two packages as outsiders would write them, each with the lines that its own tests would have."""
+
+from __future__ import annotations
+
+from conformance.third_party.vmw_balloon.movable_vmw_balloon import VmwBalloon
+from conformance.third_party.z3fold.movable_z3fold import Z3fold
+from movable.conformance import DriverContract, DriverMachine
+
+
+class TestVmwBalloon(DriverContract):
+    driver = VmwBalloon
+
+
+class TestVmwBalloonStateful(DriverMachine):
+    driver = VmwBalloon
+
+
+class TestZ3fold(DriverContract):
+    driver = Z3fold
+
+
+class TestZ3foldStateful(DriverMachine):
+    driver = Z3fold
