@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class MovableError(Exception):
     """Base of all errors below; never raised itself."""
@@ -67,3 +70,11 @@ class OutOfMemory(MovableError):
 
 class Deadlock(MovableError):
     """Every task that is left waits for a lock, so no schedule can go on."""
+
+
+def hint(name: str, known: Iterable[str], what: str = "known") -> str:
+    """What the writer of *name* may have meant, and everything that would be *what*."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return f"{meant}{what}: {', '.join(names) or 'none'}"

@@ -97,6 +97,13 @@ class Argument:
         }
 
     @property
+    def limits(self) -> tuple[int, int]:
+        """The least and the greatest number that is allowed, or, where nothing bounds it, drawn."""
+        bounds = self.bounds
+        low = bounds.get("ge", bounds.get("gt", -1) + 1)
+        return low, bounds.get("le", bounds.get("lt", low + SPREAD + 1) - 1)
+
+    @property
     def unit(self) -> str | None:
         """What a number counts, for example "pages"."""
         extra = self._described("json_schema_extra")
@@ -133,8 +140,7 @@ class Argument:
         if self.type is str:
             least = bounds.get("min_length", 0)
             return st.text(min_size=least, max_size=bounds.get("max_length", least + SPREAD))
-        low = bounds.get("ge", bounds.get("gt", -1) + 1)
-        return st.integers(low, bounds.get("le", bounds.get("lt", low + SPREAD + 1) - 1))
+        return st.integers(*self.limits)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.metadata import Distribution, EntryPoint, entry_points, version
 from typing import Any
 
@@ -19,7 +18,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from movable.check_hooks import hook_problems, missing_hooks
-from movable.errors import BadInput, DriverRefused
+from movable.errors import BadInput, DriverRefused, hint
 
 GROUP = "movable"
 RESTRICTION = "MOVABLE_PLUGINS"
@@ -57,9 +56,8 @@ def load(name: str) -> type[Any]:
     """
     offers = _offers()
     if name not in offers:
-        raise BadInput(
-            f"driver {name!r}", "no installed distribution offers it", _instead(offers, name)
-        )
+        remedy = hint(name, offers, "installed")
+        raise BadInput(f"driver {name!r}", "no installed distribution offers it", remedy)
     rows = list(_rows(name, offers[name]))
     if rows[0].cls is None:
         raise DriverRefused(name, str(rows[0].refused))
@@ -82,12 +80,6 @@ def _absent(name: str) -> InstalledDriver:
     return InstalledDriver(
         name, "-", "-", None, f"{RESTRICTION} names it, but no installed distribution offers it"
     )
-
-
-def _instead(offers: dict[str, list[EntryPoint]], name: str) -> str:
-    near = get_close_matches(name, offers, n=1)
-    meant = f"did you mean {near[0]!r}? " if near else ""
-    return f"{meant}installed: {', '.join(sorted(offers)) or 'none'}"
 
 
 def _rows(name: str, points: list[EntryPoint]) -> Iterator[InstalledDriver]:

@@ -233,7 +233,7 @@ def test_an_unknown_driver_is_answered_with_the_known_ones(install: Install) -> 
 
     assert str(error.value) == (
         "driver 'shelv': no installed distribution offers it;"
-        " did you mean 'shelf'? installed: drawer, shelf"
+        " did you mean shelf? installed: drawer, shelf"
     )
 
 

@@ -86,7 +86,6 @@ DAMAGES: dict[str, tuple[str, Callable[[Phone], object]]] = {
     "a page of two owners": ("has no owner", lambda p: put(pool(p), status=PageStatus.NOT_MOVABLE)),
     "an isolation counted": ("0 pages are isolated", lambda p: put(p.gpu, isolated_pages=1)),
     "an event forgotten": ("do not add up", lambda p: p.gpu.events.update(isolated=1)),
-    "a pool's size": ("the pool has another size", lambda p: put(p.gpu.phy_pages.pool, cur_size=1)),
     "a pool too full": ("the pool is too large", overfill),
     "an isolation for ever": (
         "has not left the pool",

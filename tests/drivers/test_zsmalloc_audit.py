@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from drivers.zram_scenes import Scene
-from movable import AddressSpace
+from movable import AddressSpace, WorkQueue
 from movable.errors import AuditFailed
 from movable_zsmalloc import Fullness, SizeClass, Zspage
 from movable_zsmalloc.zspage import location_to_obj
@@ -123,11 +123,11 @@ def test_validate_notices_a_zspage_that_nobody_will_free() -> None:
     page.unlock()
     scene.zram.validate()
 
-    scene.pool.free_work_pending = False
+    pending, scene.pool.free_work = scene.pool.free_work, WorkQueue("another")
 
     with pytest.raises(AuditFailed, match="zram: nobody will free"):
         scene.zram.validate()
-    scene.pool.free_work_pending = True
+    scene.pool.free_work = pending
     scene.close()
 
 

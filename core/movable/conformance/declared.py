@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from typing import Any
 
 from movable.conformance.promises import PROMISES, STAGES, STATIC
-from movable.errors import BadInput
+from movable.errors import BadInput, hint
 from movable.operation import operations
 from movable.rules import RULES
 
@@ -84,6 +83,4 @@ def _known(place: str, names: Iterable[str], known: Iterable[str]) -> None:
     known = list(known)
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            remedy = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known[:12])}"
-            raise BadInput(place, f"there is no {name!r}", remedy)
+            raise BadInput(place, f"there is no {name!r}", hint(name, known))

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from movable.check_hooks import hook_problems, missing_hooks
-from movable.conformance.draw import limits
 from movable.errors import DriverRefused
 from movable.operation import REQUIRED, Argument, operations
 
@@ -38,7 +37,7 @@ def _ranges(argument: Argument) -> Iterator[str]:
     """Bounds that exclude each other, and a default that they exclude."""
     if argument.type is not int:
         return
-    low, high = limits(argument)
+    low, high = argument.limits
     if low > high:
         yield f"no number is allowed for {argument.name}: from {low} to {high}"
     elif argument.default is not REQUIRED and not low <= argument.default <= high:

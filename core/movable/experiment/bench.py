@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from movable import registry
-from movable.errors import BadInput, MovableError
+from movable.errors import BadInput, MovableError, hint
 from movable.experiment import model
 from movable.experiment.blame import naming
-from movable.experiment.mistakes import hint, refused
+from movable.experiment.mistakes import refused
 from movable.experiment.seeds import derived
 from movable.experiment.units import parse_pages
 from movable.machine import Machine

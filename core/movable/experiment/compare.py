@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from movable.errors import BadInput
+from movable.errors import BadInput, hint
 from movable.experiment.frames import KEYS
-from movable.experiment.mistakes import hint
 from movable.experiment.seeds import generator
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from movable.errors import BadInput
-from movable.experiment.mistakes import hint
+from movable.errors import BadInput, hint
 from movable.snapshot import FREE, Snapshot
 
 Number = int | float

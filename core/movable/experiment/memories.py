@@ -8,9 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from movable.errors import BadInput
+from movable.errors import BadInput, hint
 from movable.experiment import model
-from movable.experiment.mistakes import hint
 
 if TYPE_CHECKING:
     from movable.mm.memory import Memory

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from movable.errors import BadInput
-
-
-def hint(name: str, known: Iterable[str]) -> str:
-    """What the writer of *name* may have meant, and everything that would be known."""
-    names = sorted(known)
-    near = get_close_matches(name, names, n=1)
-    meant = f"did you mean {near[0]}? " if near else ""
-    return f"{meant}known: {', '.join(names) or 'none'}"
+from movable.errors import BadInput, hint
 
 
 def refused(

@@ -172,17 +172,6 @@ class Operation(BaseModel):
         return dict(self.__pydantic_extra__ or {})
 
 
-VERBS: dict[str, type[Table]] = {
-    "fill": Fill,
-    "drop": Drop,
-    "churn": Churn,
-    "wait": Wait,
-    "shape": Shape,
-    "compact": Compact,
-    "allocate": Allocate,
-}
-
-
 def _kind_of_phase(value: Any) -> str | None:
     do = value.get("do") if isinstance(value, dict) else getattr(value, "do", None)
     if not isinstance(do, str):

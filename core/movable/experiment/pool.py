@@ -7,6 +7,7 @@ interrupted goes on where it was.
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from hashlib import sha256
@@ -128,8 +129,6 @@ def _key(job: Job) -> str:
 
 def _code(kind: type) -> str:
     """A name for the sources of a driver's package."""
-    import sys
-
     file = getattr(sys.modules[kind.__module__], "__file__", None)
     if file is None:
         return kind.__qualname__

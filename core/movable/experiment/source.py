@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from movable.errors import BadInput
-from movable.experiment.mistakes import hint, refused
+from movable.errors import BadInput, hint
+from movable.experiment.mistakes import refused
 from movable.experiment.model import Experiment
 
 

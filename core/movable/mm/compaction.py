@@ -116,7 +116,7 @@ def scan(
 
 
 @compiled
-def end_batch(node: Array, cc: Array, trace: Array) -> int:
+def put_back_rest(node: Array, cc: Array, trace: Array) -> int:
     """Put back what was not migrated."""
     left = cc[0]["nr_migratepages"] - cc[0]["nr_succeeded"]
     trace_migratepages(node, trace, cc[0]["nr_succeeded"], left)
@@ -172,7 +172,7 @@ def compact_step(
         cc[0]["after_migrate"] = steps.BATCH_MIGRATED
         return steps.MIGRATE_PAGES
     if step == steps.BATCH_MIGRATED:
-        return end_batch(node, cc, trace)
+        return put_back_rest(node, cc, trace)
     if step == steps.END_ROUND:
         return end_round(node, cc)
     return end_zone(mem_map, zone, pageblock, node, cc, trace)

@@ -88,7 +88,7 @@ def _once(dispatcher: Any) -> Any:
     """Have *dispatcher* compile numbers as 64-bit ones only, whatever its callers pass.
 
     Otherwise there would be a copy of the function for each mixture of 32-bit fields, 64-bit fields
-    and constants that it is called with: half as many again to compile.
+    and constants that it is called with.
     """
     annotations = dispatcher.py_func.__annotations__.items()
     known = {"int": numba.types.int64, "bool": numba.types.boolean}

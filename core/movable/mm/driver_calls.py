@@ -16,7 +16,6 @@ from movable.errors import ContractViolation, Deadlock
 from movable.hookspecs import IsolateMode, MigrateResult, broken_promise
 from movable.mm import mm_types as t
 from movable.mm import steps
-from movable.mm.migrate_lru import folio_migrate_mapping
 
 if TYPE_CHECKING:
     from movable.mm.compact_control import CompactControl
@@ -132,13 +131,6 @@ def own_migratepage(cc: CompactControl, pfn: int) -> None:
     cc.words[RC] = _errno(memory, mapping, page, answer)
 
 
-def migrate_page(memory: Memory, newpage: Page, page: Page) -> int:
-    """What a file system's migratepage usually is: move identity and contents, if nobody else
-    holds the page (migrate_page() of 2016, filemap_migrate_folio() of 6.1)."""
-    rc: Any = memory.engine.call(folio_migrate_mapping, newpage.pfn, page.pfn)
-    return int(rc)
-
-
 def putback_page(cc: CompactControl, pfn: int) -> None:
     """Give the page back to the driver, which must not fail."""
     memory, page = cc.memory, cc.memory.page(pfn)
@@ -220,16 +212,16 @@ def _point(label: str) -> Callable[[CompactControl, int], None]:
     return reach
 
 
-HANDLERS = (
-    *map(_point, steps.POINTS),
-    isolate_page,
-    migratepage,
-    putback_page,
-    released,
-    lock_page,
-    lock_to_put_back,
-    lock_again,
-    own_migratepage,
-    flush_trace,
-)
+_ANSWERS = {
+    steps.ISOLATE_PAGE: isolate_page,
+    steps.MIGRATEPAGE: migratepage,
+    steps.PUTBACK_PAGE: putback_page,
+    steps.RELEASED: released,
+    steps.LOCK_PAGE: lock_page,
+    steps.LOCK_TO_PUT_BACK: lock_to_put_back,
+    steps.LOCK_AGAIN: lock_again,
+    steps.OWN_MIGRATEPAGE: own_migratepage,
+    steps.FLUSH_TRACE: flush_trace,
+}
+HANDLERS = [*map(_point, steps.POINTS), *(_ANSWERS[n] for n in sorted(_ANSWERS))]
 """By number of the request (steps.py): who answers it, given the compactor and the page."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from movable.mm.compiled import compiled
 
 Array = Any
@@ -38,8 +36,8 @@ def list_del(mem_map: Array, entry: int) -> None:
 
 @compiled
 def list_next(mem_map: Array, entry: int) -> int:
-    """What follows *entry*, or the first after a head; always a 64-bit number."""
-    return np.int64(mem_map[entry]["next"])  # type: ignore[return-value]
+    """What follows *entry*, or the first after a head."""
+    return int(mem_map[entry]["next"])
 
 
 @compiled

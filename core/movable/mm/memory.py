@@ -28,7 +28,7 @@ from movable.mm import mm_types as t
 from movable.mm.engine import Engine
 from movable.mm.profile import PROFILES, Profile
 from movable.page import Page
-from movable.page_flags import NO_ZONE, PAGE_MAPPING_FLAGS, PAGE_MAPPING_MOVABLE, ZONE_SHIFT
+from movable.page_flags import NO_ZONE, ZONE_SHIFT
 from movable.page_list import PageList
 
 if TYPE_CHECKING:
@@ -195,18 +195,6 @@ class Memory:
         """What a mapping word points to; None if to nothing."""
         return self.objects[word >> t.HANDLE_SHIFT]
 
-    def is_movable_tagged(self, pfn: int) -> bool:
-        """The frame's mapping word is tagged movable (__PageMovable())."""
-        return self.mapping[pfn] & PAGE_MAPPING_FLAGS == PAGE_MAPPING_MOVABLE
-
-    def movable_mapping(self, pfn: int) -> Any:
-        """The address space that answers for a frame, whose lock the caller holds (PageMovable()
-        and page_movable_ops()); None if it is not movable, or no longer."""
-        word = self.mapping[pfn]
-        if word & PAGE_MAPPING_FLAGS != PAGE_MAPPING_MOVABLE:
-            return None
-        return self.objects[word >> t.HANDLE_SHIFT]
-
     def add_mapping(self, mapping: AddressSpace) -> None:
         """Make a driver's address space known; its place in the list is its owner code's."""
         self.word_of(mapping)
@@ -292,10 +280,6 @@ class Memory:
     def folio_add_lru(self, pfn: int) -> None:
         """Queue a page for its LRU list (folio_add_lru())."""
         self.engine.call(swap.folio_add_lru, pfn, False)
-
-    def operations_of(self, pfn: int) -> int:
-        """What the page's address space can do with it (HAS_MIGRATE and its like)."""
-        return self.mapping[pfn] >> t.OPERATIONS_SHIFT & 3
 
     # Compaction.
 

@@ -2,8 +2,7 @@
 
 numba compiles and optimizes each function as a library of its own, in case somebody else calls it:
 then arrays travel between functions as seven words each, most of which nobody reads, and what is
-called once is still not inlined. In one module with nothing visible but the door, LLVM drops both;
-the engine is twice as fast, and compiled in two thirds of the time.
+called once is still not inlined. In one module with nothing visible but the door, LLVM drops both.
 
 numba's `pipeline_class` is how it lets its users change compilation. What the two classes change
 inside is private to numba (seen in 0.60 to 0.68); without effect, they would cost speed alone.
@@ -11,6 +10,7 @@ inside is private to numba (seen in 0.60 to 0.68); without effect, they would co
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
@@ -29,8 +29,9 @@ class _OneModule(Compiler):
         self.change(own_target, library)
         super().__init__(typing, own_target, library, *rest)  # type: ignore[no-untyped-call]
 
+    @abstractmethod
     def change(self, target: Any, library: Any) -> None:
-        raise NotImplementedError
+        """Say what is to be compiled otherwise."""
 
 
 class Inner(_OneModule):

@@ -1,7 +1,7 @@
 """What stands for an array of records while nothing is compiled: rows of plain numbers.
 
-A field of a numpy record costs Python half a microsecond, and gives numbers that wrap around; here
-it costs a quarter of that, and gives Python's own.
+A field of a numpy record takes Python long to reach, and gives numbers that wrap around; these are
+quicker, and give Python's own.
 """
 
 from __future__ import annotations

@@ -9,24 +9,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from weakref import ref
+from weakref import WeakKeyDictionary
 
 from movable.sched.race import Race
 from movable.sched.tasks import current, wait_until
 
 Work = Callable[[], object]
-_waiting: list[ref[WorkQueue]] = []
-"""Queues with work that nobody has begun, first come first."""
+_waiting: WeakKeyDictionary[WorkQueue, None] = WeakKeyDictionary()
+"""Queues with pending work, in the order in which they came to have some."""
 
 
 def flush_work() -> int:
     """Let everything that is pending in any queue be done; how many works that was at least."""
     done = 0
-    while _waiting:
-        queue = _waiting.pop(0)()
-        if queue is not None:
-            done += len(queue)
-            queue.flush()
+    while (queue := next(iter(_waiting), None)) is not None:
+        done += len(queue)
+        queue.flush()
     return done
 
 
@@ -57,8 +55,7 @@ class WorkQueue:
         if work in self._pending:
             return False
         self._pending.append(work)
-        if len(self._pending) == 1:
-            _waiting.append(ref(self))
+        _waiting[self] = None
         self._employ_worker()
         return True
 
@@ -84,3 +81,5 @@ class WorkQueue:
             finally:
                 self._running = False
         self._worked_by = None
+        if not self._pending:
+            _waiting.pop(self, None)

@@ -97,7 +97,6 @@ class Audit:
 
     def _check_pool(self) -> None:
         pool = self.pool
-        self._check(pool.cur_size == len(pool.page_list), "the pool has another size")
         self._check(pool.cur_size <= pool.max_size, "the pool is too large")
         self._check(not pool.isolation_in_progress_cnt, "an isolation has not left the pool")
         for page in pool.page_list:

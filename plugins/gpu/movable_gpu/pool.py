@@ -18,8 +18,6 @@ class Pool:
     def __init__(self, max_size: int, metadata_of: Callable[[Page], PageMetadata]) -> None:
         self.max_size = max_size
         self.page_list = PageList("pool")
-        self.cur_size = 0
-        """Pages on the list; isolated ones have left the pool."""
         self.isolation_in_progress_cnt = 0
         """Isolations that have seen a pooled page and not locked the pool yet.
 
@@ -27,11 +25,16 @@ class Pool:
         isolation holds, so the count is there to be audited.
         """
         self.pool_lock = SpinLock("pool_lock")
-        """Protects the list and its size."""
+        """Protects the list."""
         self._metadata_of = metadata_of
 
     def __repr__(self) -> str:
         return f"<Pool [{self.cur_size} of {self.max_size} pages]>"
+
+    @property
+    def cur_size(self) -> int:
+        """Pages on the list; isolated ones have left the pool."""
+        return len(self.page_list)
 
     def add(self, metadata: PageMetadata) -> bool:
         """Take a page that is being freed, and say whether there was room for it."""
@@ -41,7 +44,6 @@ class Pool:
             with metadata.migrate_lock:
                 metadata.become(PageStatus.MEM_POOL)
             self.page_list.add(metadata.page)
-            self.cur_size += 1
         return True
 
     def remove(self, status: PageStatus) -> PageMetadata | None:
@@ -54,7 +56,7 @@ class Pool:
             metadata = self._metadata_of(page)
             with metadata.migrate_lock:
                 metadata.become(status)
-            self._delete(page)
+            self.page_list.remove(page)
         return metadata
 
     def isolate(self, metadata: PageMetadata) -> bool:
@@ -70,11 +72,7 @@ class Pool:
         with metadata.migrate_lock:
             metadata.isolated = metadata.status is PageStatus.MEM_POOL
         if metadata.isolated:
-            self._delete(page)
+            self.page_list.remove(page)
         self.pool_lock.unlock()
         self.isolation_in_progress_cnt -= 1
         return metadata.isolated
-
-    def _delete(self, page: Page) -> None:
-        self.page_list.remove(page)
-        self.cur_size -= 1

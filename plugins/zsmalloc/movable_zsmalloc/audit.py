@@ -60,7 +60,7 @@ class Audit:
             self._check(not leaked, f"the count of {group.name} is off by {leaked}", size_class)
         waiting = size_class.fullness_list[Fullness.EMPTY]
         self._check(
-            not waiting or self.pool.free_work_pending,
+            not waiting or len(self.pool.free_work) > 0,
             "nobody will free what is empty",
             list(waiting),
         )

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
-from movable import AddressSpace, Memory, MigrateResult, Page, SpinLock, point
-from movable_zsmalloc.contents import Contents
+from movable import MigrateResult, Page, SpinLock, point
 from movable_zsmalloc.migration import Migration
 from movable_zsmalloc.pool import Mapped, Pool
 from movable_zsmalloc.size_class import Fullness, SizeClass
@@ -29,17 +29,13 @@ from movable_zsmalloc.zspage import Zspage
 class PinningPool(Pool):
     """A pool whose classes have a lock each, and whose objects are pinned one by one."""
 
-    def __init__(
-        self,
-        memory: Memory,
-        contents: Contents,
-        mapping: AddressSpace | None,
-        *,
-        empty_stat_leak: bool = True,
-    ) -> None:
-        super().__init__(memory, contents, mapping, empty_stat_leak=empty_stat_leak)
-        self._class_locks: dict[SizeClass, SpinLock] = {}
-        self._pins: dict[int, SpinLock] = {}
+    @cached_property
+    def _class_locks(self) -> dict[SizeClass, SpinLock]:
+        return {}
+
+    @cached_property
+    def _pins(self) -> dict[int, SpinLock]:
+        return {}
 
     def pin(self, handle: int) -> SpinLock:
         """The bit that pins an object (HANDLE_PIN_BIT)."""
@@ -99,9 +95,6 @@ class PinningPool(Pool):
 
 class PinningMigration(Migration):
     """What the VM asks a pool that pins."""
-
-    def __init__(self, pool: PinningPool) -> None:
-        super().__init__(pool)
 
     def isolate(self, page: Page) -> bool:
         """Take the whole zspage off its list, unless it is empty, and so about to be freed."""

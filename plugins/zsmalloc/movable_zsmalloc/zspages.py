@@ -44,7 +44,6 @@ class Zspages:
         self.pages_allocated = 0
         self.free_work = WorkQueue("zs free work")
         """Frees the zspages on the EMPTY lists; a page of each was locked when it fell empty."""
-        self.free_work_pending = False
         self._new_numbers = count(1)
 
     @property
@@ -109,7 +108,6 @@ class Zspages:
 
     def kick_deferred_free(self) -> None:
         """Have the work item free what is on the EMPTY lists, later."""
-        self.free_work_pending = True
         self.free_work.queue(self._async_free_zspage)
 
     def _trylock_zspage(self, zspage: Zspage) -> bool:
@@ -140,7 +138,6 @@ class Zspages:
 
     def _async_free_zspage(self) -> None:
         """The work item: free what is on the EMPTY lists, waiting for page locks."""
-        self.free_work_pending = False
         empty: list[Zspage] = []
         for size_class in self.classes:
             with self.lock_of(size_class):

@@ -291,8 +291,6 @@ def test_a_mapping_word_says_what_its_operations_can(operations: int) -> None:
     assert word & 3 == 0
     assert word >> t.OPERATIONS_SHIFT & 3 == operations
     assert memory.mapping_of(word) is memory.mapping_of(word | PAGE_MAPPING_ANON) is thing
-    memory.mapping[20] = word
-    assert memory.operations_of(20) == operations
 
 
 def test_a_mapped_page_leaves_events_and_drains_the_batch() -> None:

@@ -9,8 +9,8 @@ from movable import AddressSpace, IsolateMode, MigrateMode, Page, hookimpl
 from movable.drivers.scripted import Scripted
 from movable.errors import ContractViolation
 from movable.mm import mm_types as t
-from movable.mm.driver_calls import migrate_page
 from movable.mm.memory import Memory
+from movable.mm.migrate_lru import folio_migrate_mapping
 
 
 def stats(memory: Memory, owner: str = "page cache") -> dict[str, int]:
@@ -33,7 +33,8 @@ class FileSystem(Scripted):
         if self.answer:
             return self.answer  # type: ignore[return-value]
         assert isinstance(self.memory, Memory)
-        return migrate_page(self.memory, newpage, page)
+        rc = self.memory.engine.call(folio_migrate_mapping, newpage.pfn, page.pfn)
+        return int(rc)
 
     @hookimpl
     def isolate_page(self, page: Page, mode: IsolateMode) -> bool:
