@@ -23,7 +23,8 @@ import numpy as np
 
 from movable.drivers.scripted import Scripted
 from movable.mm.memory import Memory
-from movable.recording.format import manual_runs, read
+from movable.recording.actions import parse
+from movable.recording.format import read
 from movable.recording.load import load
 
 GIB = 1 << 18
@@ -117,7 +118,7 @@ def headline(big: Path | None) -> dict[str, Any]:
     }
     if big is not None:
         inputs = read(big)
-        rate = compaction(lambda: load(inputs).memory, manual_runs(inputs))
+        rate = compaction(lambda: load(inputs).memory, parse(inputs).numbers[0])
         figures["big_pages_per_s"] = rate["migrated"]
     return figures | commands()
 

@@ -28,7 +28,7 @@ class Hand:
     """A compactor that does one thing at a time: isolates pages, tries to move them, lets go."""
 
     def __init__(self, memory: Memory, mode: MigrateMode = MigrateMode.SYNC) -> None:
-        self.cc = CompactControl(memory, mode)
+        self.cc = CompactControl(memory, mode, ignore_skip_hint=1)
         self.cc["free_pfn"] = memory.nr_frames - BLOCK
 
     def isolate(self, page: Page) -> bool:

@@ -92,7 +92,7 @@ class BalloonMachine(RuleBasedStateMachine):
     )
     def isolate(self, count: int, mode: MigrateMode) -> None:
         """A second compactor takes some pages, and is then interrupted."""
-        self.isolated = cc = CompactControl(self.memory, mode)
+        self.isolated = cc = CompactControl(self.memory, mode, ignore_skip_hint=1)
         cc["free_pfn"] = FRAMES - BLOCK
         for page in list(self.balloon.pages)[-count:]:
             assert cc.run(steps.ISOLATE_MOVABLE_PAGE, page=page.pfn)

@@ -121,8 +121,8 @@ def test_a_busy_buffer_is_not_moved(mode: MigrateMode, idle: Phone) -> None:
     """-EBUSY in every mode, because a frame takes longer than ten passes (vector 28, R21)."""
     buffer = idle.buffer()
     hand = idle.hand(mode)
-    idle.gpu.submit(0)
     hand.isolate(only(buffer).page)
+    idle.gpu.submit(0)
     before = state(idle)
 
     vm = idle.race.task("VM", hand.migrate)

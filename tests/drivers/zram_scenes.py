@@ -119,7 +119,7 @@ class Scene:
 
     def isolate(self, *pages: Page, mode: MigrateMode = MigrateMode.SYNC) -> CompactControl:
         """A compactor that has isolated *pages*, unless it was refused, and stops there."""
-        cc = CompactControl(self.memory, mode)
+        cc = CompactControl(self.memory, mode, ignore_skip_hint=1)
         cc["free_pfn"] = self.memory.nr_frames - (1 << self.memory.pageblock_order)
         for page in pages:
             if not cc.run(steps.ISOLATE_MOVABLE_PAGE, page=page.pfn):

@@ -47,7 +47,7 @@ class Held:
         self, bench: Bench, pages: Iterable[Page], mode: MigrateMode = MigrateMode.SYNC
     ) -> None:
         self.bench, self.memory = bench, bench.memory
-        self.cc = CompactControl(self.memory, mode)
+        self.cc = CompactControl(self.memory, mode, ignore_skip_hint=1)
         self.cc["free_pfn"] = self.memory.nr_frames - (1 << self.memory.pageblock_order)
         self.pages: list[Page] = []
         self.before: dict[Page, Kept] = {}

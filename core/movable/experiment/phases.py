@@ -13,7 +13,7 @@ from movable.experiment import model
 from movable.experiment.seeds import generator
 from movable.experiment.shape import free_blocks
 from movable.machine import Machine
-from movable.mm.mm_types import UNMOVABLE
+from movable.mm.gfp import GFP_NOWAIT
 from movable.sched.work import flush_work
 
 Pfns = NDArray[np.integer[Any]]
@@ -113,7 +113,7 @@ class Stage:
         taken = 0
         while phase.count is None or taken < phase.count:
             try:
-                self.machine.memory.alloc_pages(phase.order, UNMOVABLE)
+                self.machine.memory.alloc_pages(GFP_NOWAIT, phase.order)
             except OutOfMemory:
                 break
             taken += 1

@@ -85,9 +85,10 @@ def set_watermarks(memory: Memory, nr_frames: int, min_free_kbytes: int | None) 
         low = pages_min * managed // total
         gap = max(low // 4, managed * WATERMARK_SCALE_FACTOR // 10000)
         zone["watermark"][z] = low, low + gap, low + 2 * gap
-        for higher in range(z + 1, min(len(zone), 4)):
-            above = int(zone["managed"][z + 1 : higher + 1].sum())
-            zone["lowmem_reserve"][z, higher] = above // LOWMEM_RESERVE_RATIO.get(name, 256)
+        for highest in range(int(zone["zone_idx"][z]) + 1, zone["lowmem_reserve"].shape[1]):
+            above = (zone["zone_idx"] > zone["zone_idx"][z]) & (zone["zone_idx"] <= highest)
+            reserve = int(zone["managed"][above].sum()) // LOWMEM_RESERVE_RATIO.get(name, 256)
+            zone["lowmem_reserve"][z, highest] = reserve
 
 
 def set_per_cpu(memory: Memory, z: int) -> None:

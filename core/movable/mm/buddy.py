@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from movable.mm.compiled import compiled
+from movable.mm.gfp import ALLOC_CMA
 from movable.mm.list import list_add, list_add_tail, list_del, list_empty
-from movable.mm.mm_types import ISOLATE, MIGRATE_PCPTYPES, MIGRATE_TYPES, MOVABLE, WMARK_MIN
+from movable.mm.mm_types import CMA, ISOLATE, MIGRATE_PCPTYPES, MIGRATE_TYPES, MOVABLE, WMARK_MIN
 from movable.mm.pageblock import block_type, set_block_type
-from movable.mm.vmstat import mod_zone_free_pages
-from movable.mm.watermark import zone_watermark_ok
+from movable.mm.vmstat import mod_zone_freepage_state
+from movable.mm.watermark import free_pages_of, zone_watermark_ok
 from movable.page_flags import ORDER_MASK, ORDER_SHIFT, ZONE_MASK, ZONE_SHIFT, PG_buddy
 
 Array = Any
@@ -81,6 +82,20 @@ def buddy_merge_likely(mem_map: Array, node: Array, z: int, pfn: int, order: int
 
 
 @compiled
+def captured_order(node: Array, z: int, migratetype: int) -> int:
+    """The order of a block to keep for the compactor that frees it; -1: none (CP-1, CP-2).
+
+    A small block in a movable pageblock is left to movable requests.
+    """
+    if node[0]["capture_zone"] != z or node[0]["captured"] >= 0:
+        return -1
+    order = int(node[0]["capture_order"])
+    if migratetype in (ISOLATE, CMA):
+        return -1
+    return -1 if order < node[0]["pageblock_order"] and migratetype == MOVABLE else order
+
+
+@compiled
 def free_one_page(
     mem_map: Array,
     zone: Array,
@@ -93,11 +108,17 @@ def free_one_page(
 ) -> None:
     """Give a block to the free lists, merged with its free buddies (__free_one_page()).
 
-    It goes on the list of *migratetype*, the type it is freed as, whatever its block's type is.
+    It goes on the list of *migratetype*, the type it is freed as, whatever its block's type is,
+    unless the running task waits for just such a block.
     """
     if migratetype != ISOLATE:
-        mod_zone_free_pages(zone, node, z, 1 << order)
+        mod_zone_freepage_state(zone, node, z, 1 << order, migratetype)
+    wanted = captured_order(node, z, migratetype)
     while order < node[0]["max_order"] - 1:
+        if order == wanted:
+            node[0]["captured"] = pfn
+            mod_zone_freepage_state(zone, node, z, -(1 << order), migratetype)
+            return
         buddy = pfn ^ (1 << order)
         if not page_is_buddy(mem_map, node, z, buddy, order):
             break
@@ -144,9 +165,10 @@ def isolate_free_page(
     """
     if block_type(pageblock, node, pfn) != ISOLATE:
         mark = zone[z]["watermark"][WMARK_MIN] + (1 << order)
-        if not zone_watermark_ok(mem_map, zone, node, z, 0, mark, 0):
+        free = free_pages_of(zone, z)
+        if not zone_watermark_ok(mem_map, zone, node, z, 0, mark, 0, ALLOC_CMA, free):
             return 0
-        mod_zone_free_pages(zone, node, z, -(1 << order))
+        mod_zone_freepage_state(zone, node, z, -(1 << order), block_type(pageblock, node, pfn))
     del_page_from_free_list(mem_map, zone, z, pfn, order)
     if order >= node[0]["pageblock_order"] - 1:
         for page in range(pfn, pfn + (1 << order) - 1, 1 << node[0]["pageblock_order"]):

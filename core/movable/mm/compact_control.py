@@ -1,6 +1,7 @@
 """`CompactControl`: one compactor at work (`struct compact_control`, mm/internal.h, v6.1).
 
-`compact_memory` is the write to /proc/sys/vm/compact_memory (rule E-1).
+`compact_memory` is the write to /proc/sys/vm/compact_memory (rule E-1). Who else compacts, and how
+hard, stands in direct_compaction.py and kcompactd.py.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import numpy as np
 
 from movable import sched
 from movable.errors import BadInput, MovableError
-from movable.hookspecs import MigrateMode
+from movable.hookspecs import IsolateMode, MigrateMode
 from movable.mm import mm_types as t
 from movable.mm import steps
 from movable.mm.driver_calls import HANDLERS
+from movable.mm.gfp import GFP_KERNEL, gfp_migratetype
 from movable.mm.run_steps import run_steps
+from movable.mm.suitable import WHOLE_MEMORY
 
 if TYPE_CHECKING:
     from movable.mm.memory import Memory
@@ -37,10 +40,14 @@ NO_LIMIT = 1 << 40
 class CompactControl:
     """What one compaction run knows and holds; it goes from zone to zone.
 
+    :param request: fields of `struct compact_control` by their names in mm_types.py; what is left
+        out is as in a run that is for no order in particular.
     :raises BadInput: the memory's profile has no such mode.
     """
 
-    def __init__(self, memory: Memory, mode: MigrateMode = MigrateMode.SYNC) -> None:
+    def __init__(
+        self, memory: Memory, mode: MigrateMode = MigrateMode.SYNC, **request: int
+    ) -> None:
         profile = memory.profile
         if mode is MigrateMode.SYNC_NO_COPY and not profile.sync_no_copy:
             raise BadInput("migrate_pages", f"kernel {profile.name} has no mode SYNC_NO_COPY")
@@ -57,6 +64,18 @@ class CompactControl:
             self.record[name] = getattr(profile, name)
         self.record["batch"] = profile.batch or NO_LIMIT
         self.mode, self.record["mode"] = mode, mode
+        for name, value in {"order": WHOLE_MEMORY, "gfp_mask": GFP_KERNEL, **request}.items():
+            self.record[name] = value
+        self.record["migratetype"] = gfp_migratetype(self["gfp_mask"])
+        self.isolate_mode = self._isolate_mode()
+        """What drivers are told when their pages are isolated (MB-1)."""
+
+    def _isolate_mode(self) -> IsolateMode:
+        if self["alloc_contig"]:
+            return IsolateMode.UNEVICTABLE
+        allowed = self.memory.node["compact_unevictable_allowed"][0]
+        mode = IsolateMode.UNEVICTABLE if allowed else IsolateMode(0)
+        return mode if self.mode is MigrateMode.SYNC else mode | IsolateMode.ASYNC_MIGRATE
 
     def __getitem__(self, field: str) -> int:
         """A field of the record, by its name in mm_types.py."""
@@ -83,6 +102,16 @@ class CompactControl:
                 watched = self.words[WATCHED] = sched.active
         return self["rc"]
 
+    def compact_zone(self, z: int) -> int:
+        """Compact zone *z* (compact_zone()): a `compact_result`.
+
+        :raises ContractViolation: a driver broke a promise; its page was put back, and nothing is
+            left isolated.
+        """
+        self.run(steps.COMPACT_ZONE, zone=z)
+        self.memory.raise_fault()
+        return self["status"]
+
 
 def compact_memory(memory: Memory) -> None:
     """Compact every zone, from the lowest to the highest (compact_nodes()).
@@ -91,11 +120,14 @@ def compact_memory(memory: Memory) -> None:
         isolated.
     """
     memory.lru_add_drain_all()
-    cc = CompactControl(memory)
+    compact_node(memory, CompactControl(memory, whole_zone=1, ignore_skip_hint=1))
+
+
+def compact_node(memory: Memory, cc: CompactControl) -> None:
+    """Have *cc* compact every zone, and be done."""
     try:
         for z in range(len(memory.zone_names)):
             if memory.zone["present"][z]:
-                cc.run(steps.COMPACT_ZONE, zone=z)
-            memory.raise_fault()
+                cc.compact_zone(z)
     finally:
         cc.close()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from movable import sched
 from movable.errors import ContractViolation, Deadlock
-from movable.hookspecs import IsolateMode, MigrateResult, broken_promise
+from movable.hookspecs import MigrateResult, broken_promise
 from movable.mm import mm_types as t
 from movable.mm import steps
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 TARGET = t.word_index(t.COMPACT_CONTROL, "target")
 RC = t.word_index(t.COMPACT_CONTROL, "rc")
 SUCCESS = MigrateResult.SUCCESS
-ISOLATE_MODE = IsolateMode.UNEVICTABLE
-"""Mlocked pages are compacted too (compact_unevictable_allowed)."""
-
 
 # Broken promises.
 
@@ -75,7 +72,7 @@ def isolate_page(cc: CompactControl, pfn: int) -> None:
     mapping = memory.objects[memory.mapping[pfn] >> t.HANDLE_SHIFT]
     answer: object = False
     try:
-        answer = mapping.a_ops.isolate_page(page, ISOLATE_MODE)
+        answer = mapping.a_ops.isolate_page(page, cc.isolate_mode)
     except Exception as error:  # noqa: BLE001  whatever a driver raises is its own fault
         _raised(memory, "D06", mapping, "isolate_page", page, error)
     if answer is True:

@@ -7,8 +7,16 @@ from typing import Any
 
 from movable.mm.buddy import flags_order, free_list, move_to_free_list, rmqueue_smallest
 from movable.mm.compiled import compiled
+from movable.mm.gfp import ALLOC_CMA, ALLOC_KSWAPD, ALLOC_NOFRAGMENT
 from movable.mm.list import list_empty
-from movable.mm.mm_types import HIGHATOMIC, MOVABLE, RECLAIMABLE, UNMOVABLE
+from movable.mm.mm_types import (
+    CMA,
+    HIGHATOMIC,
+    MOVABLE,
+    RECLAIMABLE,
+    UNMOVABLE,
+    ZONE_BOOSTED_WATERMARK,
+)
 from movable.mm.pageblock import block_type, set_block_type
 from movable.mm.watermark import boost_watermark
 from movable.page_flags import PAGE_MAPPING_FLAGS, PAGE_MAPPING_MOVABLE, PG_buddy, PG_lru
@@ -90,6 +98,7 @@ def steal_suitable_fallback(
     node: Array,
     z: int,
     pfn: int,
+    alloc_flags: int,
     migratetype: int,
     whole_block: bool,
 ) -> None:
@@ -101,7 +110,8 @@ def steal_suitable_fallback(
         for page in range(pfn, pfn + (1 << order), size):
             set_block_type(pageblock, node, page, migratetype)
     elif old != HIGHATOMIC:
-        boost_watermark(zone, node, z)
+        if boost_watermark(zone, node, z) and alloc_flags & ALLOC_KSWAPD:
+            zone[z]["zflags"] |= ZONE_BOOSTED_WATERMARK
         if whole_block:
             free, movable = move_freepages_block(mem_map, zone, node, z, pfn, migratetype)
             alike = movable
@@ -123,12 +133,12 @@ def rmqueue_fallback(
     z: int,
     order: int,
     migratetype: int,
-    no_fragment: bool,
+    alloc_flags: int,
 ) -> bool:
     """Steal a block for *migratetype*: the largest there is, or, if only parts of pageblocks can
     be had for movable pages, the smallest that fits (__rmqueue_fallback())."""
     lowest = order
-    if no_fragment and order < node[0]["pageblock_order"]:
+    if alloc_flags & ALLOC_NOFRAGMENT and order < node[0]["pageblock_order"]:
         lowest = int(node[0]["pageblock_order"])
     chosen = source = -1
     for o in range(node[0]["max_order"] - 1, lowest - 1, -1):
@@ -146,7 +156,7 @@ def rmqueue_fallback(
                 break
     pfn = int(mem_map[free_list(zone, z, chosen, source)]["next"])
     whole = can_steal_fallback(node, chosen, migratetype)
-    steal_suitable_fallback(mem_map, zone, pageblock, node, z, pfn, migratetype, whole)
+    steal_suitable_fallback(mem_map, zone, pageblock, node, z, pfn, alloc_flags, migratetype, whole)
     return True
 
 
@@ -159,12 +169,22 @@ def rmqueue(
     z: int,
     order: int,
     migratetype: int,
-    no_fragment: bool,
+    alloc_flags: int,
 ) -> int:
-    """Take a block of *order* from zone *z*'s free lists, stealing if need be; -1 if none."""
-    while True:
-        pfn = rmqueue_smallest(mem_map, zone, node, z, order, migratetype)
+    """Take a block of *order* from zone *z*'s free lists, stealing if need be; -1 if none.
+
+    Movable requests use CMA regions before they steal, and first of all while most of what is free
+    lies there (B-13).
+    """
+    if alloc_flags & ALLOC_CMA and zone[z]["free_cma"] > zone[z]["free"] // 2:
+        pfn = rmqueue_smallest(mem_map, zone, node, z, order, CMA)
         if pfn >= 0:
             return pfn
-        if not rmqueue_fallback(mem_map, zone, pageblock, node, z, order, migratetype, no_fragment):
+    while True:
+        pfn = rmqueue_smallest(mem_map, zone, node, z, order, migratetype)
+        if pfn < 0 and alloc_flags & ALLOC_CMA:
+            pfn = rmqueue_smallest(mem_map, zone, node, z, order, CMA)
+        if pfn >= 0:
+            return pfn
+        if not rmqueue_fallback(mem_map, zone, pageblock, node, z, order, migratetype, alloc_flags):
             return -1

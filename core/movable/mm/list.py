@@ -67,6 +67,13 @@ def list_splice_tail(mem_map: Array, source: int, head: int) -> None:
 
 
 @compiled
+def list_rotate_to_front(mem_map: Array, head: int, entry: int) -> None:
+    """Make *entry* the first of its list; what stood before it goes to the end, in order."""
+    list_del(mem_map, head)
+    list_add_tail(mem_map, head, entry)
+
+
+@compiled
 def list_cut(mem_map: Array, source: int, count: int, head: int) -> None:
     """Move the first *count* entries of one list to the end of another, in order."""
     for _ in range(count):

@@ -19,6 +19,7 @@ from movable.mm import (
     page_alloc,
     pcp,
     population,
+    slowpath,
     swap,
     tracepoints,
     validate,
@@ -26,7 +27,10 @@ from movable.mm import (
 )
 from movable.mm import mm_types as t
 from movable.mm.engine import Engine
+from movable.mm.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL
+from movable.mm.kcompactd import Kcompactd
 from movable.mm.profile import PROFILES, Profile
+from movable.mm.vmscan import HeldBack, NothingToReclaim
 from movable.page import Page
 from movable.page_flags import NO_ZONE, ZONE_SHIFT
 from movable.page_list import PageList
@@ -104,6 +108,8 @@ class Memory:
         self.frames_without_reference = 0
         """Frames that no reference counts though they are in use: inside larger blocks."""
         self.locked_from_the_start = np.zeros(nr_frames, bool)
+        self.vmscan: HeldBack = NothingToReclaim(self)
+        """Who frees memory when it runs short."""
         self.objects: list[Any] = [None]
         self._words = _Words(self)
         self.word_of = self._words.__getitem__
@@ -114,6 +120,7 @@ class Memory:
         self._bytes = bytearray(nr_frames << page_shift if real_bytes else 0)
         self._make_arrays(nr_frames)
         self.engine = Engine(self)
+        self.kcompactd = Kcompactd(self)
 
     # The arrays.
 
@@ -138,6 +145,12 @@ class Memory:
         node = self.node
         node["nr_frames"], node["nr_zones"] = nr_frames, nr_zones
         node["max_order"], node["pageblock_order"] = self.max_order, self.pageblock_order
+        node["capture_zone"] = node["captured"] = -1
+        node["compaction_proactiveness"], node["extfrag_threshold"] = 20, 500
+        node["compact_unevictable_allowed"] = 1
+        for z, name in enumerate(self.zone_names):
+            self.zone["zone_idx"][z] = t.ZONE_TYPES.index(name) if name in t.ZONE_TYPES else z
+        node["kcompactd_highest_zoneidx"] = self.zone["zone_idx"].max()
 
     next: memoryview[int]
     flags: memoryview[int]
@@ -164,6 +177,16 @@ class Memory:
         self.trace = np.empty(TRACE_WORDS + room, np.int32)
         self.node["trace_limit"] = TRACE_WORDS
         self._earlier_events: list[Array] = []
+
+    def make_room_for_events(self) -> None:
+        """Flush the trace if it is nearly full."""
+        if self.node_words[TRACE_COUNT] > TRACE_WORDS:
+            self.flush_trace()
+
+    @property
+    def trace_words(self) -> int:
+        """How many words of events have been written so far."""
+        return sum(map(len, self._earlier_events)) + int(self.node_words[TRACE_COUNT])
 
     def flush_trace(self) -> None:
         """Move the events written so far out of compiled code's way."""
@@ -235,17 +258,19 @@ class Memory:
 
     def alloc_page(self, movable: bool = True) -> Page:
         """Take one page for the caller (alloc_page())."""
-        return self.page(self.alloc_pages(0, t.MOVABLE if movable else t.UNMOVABLE))
+        return self.page(self.alloc_pages(GFP_HIGHUSER_MOVABLE if movable else GFP_KERNEL, 0))
 
-    def alloc_pages(self, order: int, migratetype: int) -> int:
+    def alloc_pages(self, gfp_mask: int, order: int) -> int:
         """Take a block of 2**order pages; the frame number of its head.
 
+        :param gfp_mask: what is asked for and what may be done for it, of :class:`gfp.Gfp`.
         :raises OutOfMemory: there is none, also after `on_alloc_failure` did what it could.
+        :raises ContractViolation: memory was compacted for it, and a driver broke a promise.
         """
-        pfn = int(self.engine.call(page_alloc.alloc_pages, order, migratetype))
+        pfn = slowpath.alloc_pages(self, gfp_mask, order)
         if pfn < 0 and self.on_alloc_failure:
             self.on_alloc_failure(self)
-            pfn = int(self.engine.call(page_alloc.alloc_pages, order, migratetype))
+            pfn = slowpath.alloc_pages(self, gfp_mask, order)
         if pfn < 0:
             raise OutOfMemory(f"no free block of order {order}")
         self.content[pfn] = self.next_content
@@ -260,9 +285,14 @@ class Memory:
 
     def drain_all_pages(self) -> None:
         """Give every CPU's free pages back to the free lists (drain_all_pages())."""
-        for z in range(len(self.zone_names)):
-            for cpu in range(self.nr_cpus):
+        for cpu in range(self.nr_cpus):
+            for z in range(len(self.zone_names)):
                 self.engine.call(pcp.drain_pages_zone, z, cpu)
+
+    def drain_zone_pages(self, z: int) -> None:
+        """The same for one zone."""
+        for cpu in range(self.nr_cpus):
+            self.engine.call(pcp.drain_pages_zone, z, cpu)
 
     # LRU.
 

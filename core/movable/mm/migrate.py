@@ -28,12 +28,11 @@ from movable.mm.migrate_lru import (
     putback_lru_pages,
     settle_lru_page,
 )
-from movable.mm.migrate_movable import movable_tag, page_locked, trylock_page, unlock_page
+from movable.mm.migrate_movable import may_wait, movable_tag, page_locked, trylock_page, unlock_page
 from movable.mm.mm_types import (
     EAGAIN,
     ENOMEM,
     HAS_OWN_MIGRATE,
-    MIGRATE_ASYNC,
     PGMIGRATE_FAIL,
     PGMIGRATE_SUCCESS,
 )
@@ -130,7 +129,7 @@ def migrate_ordinary_page(
     pfn = cc[0]["page"]
     if step == steps.MIGRATE_ORDINARY_PAGE:
         cc[0]["rc"] = trylock_page(mem_map, pfn)
-        if not cc[0]["rc"] and cc[0]["force"] and cc[0]["mode"] != MIGRATE_ASYNC:
+        if not cc[0]["rc"] and may_wait(cc):
             return ask(cc, steps.LOCK_PAGE, steps.ORDINARY_LOCK_ANSWERED)
         return steps.ORDINARY_LOCK_ANSWERED
     if step == steps.ORDINARY_LOCK_ANSWERED:

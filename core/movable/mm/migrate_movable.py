@@ -62,6 +62,14 @@ def unlock_page(mem_map: Array, pfn: int) -> None:
 
 
 @compiled
+def may_wait(cc: Array) -> bool:
+    """This pass may wait for a page lock; a direct compactor, PF_MEMALLOC, never does (MP-5)."""
+    return bool(
+        cc[0]["force"] and cc[0]["mode"] != MIGRATE_ASYNC and not cc[0]["direct_compaction"]
+    )
+
+
+@compiled
 def count_isolated(node: Array, cc: Array, by: int) -> None:
     """Count a driver's page as isolated, or as no longer, in a profile that does so (V25)."""
     if cc[0]["counts_isolated_driver_pages"]:
@@ -170,7 +178,7 @@ def begin_move(
         if trylock_page(mem_map, pfn):
             return point(cc, steps.SOURCE_LOCKED, steps.LOCK_TARGET)
         cc[0]["rc"] = 0
-        if cc[0]["force"] and cc[0]["mode"] != MIGRATE_ASYNC:
+        if may_wait(cc):
             return ask(cc, steps.LOCK_PAGE, steps.SOURCE_LOCK_ANSWERED)
         return steps.SOURCE_LOCK_ANSWERED
     # SOURCE_LOCK_ANSWERED

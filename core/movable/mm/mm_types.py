@@ -49,8 +49,13 @@ NR_CPUS = 64
 PAGEVEC_SIZE = 15
 """Pages in a CPU's LRU batch before it is flushed."""
 
+ZONE_TYPES = ("DMA", "DMA32", "Normal", "Movable", "Device")
+"""The kernel's zones by number (`enum zone_type`); requests and reserves speak of these numbers."""
+ZONE_NORMAL = ZONE_TYPES.index("Normal")
+
 ZONE = np.dtype(
     [
+        ("zone_idx", "i8"),
         ("start_pfn", "i8"),
         ("spanned", "i8"),
         ("present", "i8"),
@@ -71,6 +76,7 @@ ZONE = np.dtype(
         ("order_failed", "i8"),
         ("blockskip_flush", "i8"),
         ("free", "i8"),
+        ("free_cma", "i8"),
         ("nr_free", "i8", (MAX_NR_ORDERS,)),
         ("free_list", "i8"),
         ("pcp_list", "i8", (NR_CPUS,)),
@@ -83,8 +89,9 @@ ZONE = np.dtype(
     ],
     align=True,
 )
-"""One zone. `free_list` and `pcp_list` are the first of its rows of list heads; `free` is the
-global part of NR_FREE_PAGES and `free_diff` what each CPU has not yet added to it."""
+"""One zone. `zone_idx` is its number among ZONE_TYPES; `free_list` and `pcp_list` are the first of
+its rows of list heads; `free` is the global part of NR_FREE_PAGES and `free_diff` what each CPU has
+not yet added to it; `free_cma` is what of it lies in CMA regions."""
 
 VM_EVENTS = (
     "pgmigrate_success",
@@ -102,8 +109,8 @@ VM_EVENTS = (
 )
 """The counters, under their names in /proc/vmstat, in the order of `node["vm"]`."""
 PGMIGRATE_SUCCESS, PGMIGRATE_FAIL, COMPACTMIGRATE_SCANNED, COMPACTFREE_SCANNED = range(4)
-COMPACTISOLATED = 4
-PGFREE = 11
+COMPACTISOLATED, COMPACTSTALL, COMPACTFAIL, COMPACTSUCCESS, KCOMPACTD_WAKE = range(4, 9)
+KCOMPACTD_MIGRATE_SCANNED, KCOMPACTD_FREE_SCANNED, PGFREE = range(9, 12)
 
 LRU_STATS = ("isolated", "refused", "migrated", "again", "failed", "putback")
 ISOLATED, REFUSED, MIGRATED, AGAIN, FAILED, PUTBACK = range(6)
@@ -129,15 +136,42 @@ NODE = np.dtype(
         ("trace_count", "i8"),
         ("trace_limit", "i8"),
         ("fault", "i8"),
+        # The capture_control of the running task: no zone (-1), or where a block is waited for.
+        ("capture_zone", "i8"),
+        ("capture_order", "i8"),
+        ("captured", "i8"),
+        ("kcompactd_max_order", "i8"),
+        ("kcompactd_highest_zoneidx", "i8"),
+        # Under /proc/sys/vm.
+        ("compaction_proactiveness", "i8"),
+        ("extfrag_threshold", "i8"),
+        ("compact_unevictable_allowed", "i8"),
     ],
     align=True,
 )
-"""The node (`pglist_data`): machine parameters, the running CPU, LRU lists and counters."""
+"""The node (`pglist_data`): machine parameters, the running CPU, LRU lists, counters, sysctls."""
 
 COMPACT_CONTROL = np.dtype(
     [
         ("zone", "i8"),
         ("mode", "i8"),
+        # The request: what for, and how hard.
+        ("order", "i8"),
+        ("gfp_mask", "i8"),
+        ("migratetype", "i8"),
+        ("alloc_flags", "i8"),
+        ("highest_zoneidx", "i8"),
+        ("direct_compaction", "i8"),
+        ("proactive_compaction", "i8"),
+        ("whole_zone", "i8"),
+        ("ignore_skip_hint", "i8"),
+        ("no_set_skip_hint", "i8"),
+        ("ignore_block_suitable", "i8"),
+        ("alloc_contig", "i8"),
+        # The fast searches.
+        ("search_order", "i8"),
+        ("fast_search_fail", "i8"),
+        ("fast_start_pfn", "i8"),
         ("migrate_pfn", "i8"),
         ("free_pfn", "i8"),
         ("nr_migratepages", "i8"),
@@ -159,6 +193,8 @@ COMPACT_CONTROL = np.dtype(
         ("nr_isolated", "i8"),
         ("valid_page", "i8"),
         ("skip_updated", "i8"),
+        ("skip_on_failure", "i8"),
+        ("next_skip_pfn", "i8"),
         # Where migrate_pages() stands.
         ("force", "i8"),
         ("nr_succeeded", "i8"),
@@ -172,6 +208,7 @@ COMPACT_CONTROL = np.dtype(
         # Where compact_zone() stands.
         ("iteration_start", "i8"),
         ("last_migrated", "i8"),
+        ("update_cached", "i8"),
         ("error", "i8"),
         ("status", "i8"),
         # The step under way (steps.py): what it is about, its outcome, and where it leads.
@@ -199,10 +236,10 @@ COMPACT_CONTROL = np.dtype(
 )
 """One compaction run (`struct compact_control`), with the state of its two resumable loops."""
 
-UNMOVABLE, MOVABLE, RECLAIMABLE, HIGHATOMIC, ISOLATE = range(5)
-MIGRATE_TYPES = 5
+UNMOVABLE, MOVABLE, RECLAIMABLE, HIGHATOMIC, ISOLATE, CMA = range(6)
+MIGRATE_TYPES = 6
+"""With CMA last, though the kernel counts ISOLATE last: so numbers are those of kernels without."""
 MIGRATE_PCPTYPES = 3
-MIGRATETYPE_NAMES = ("Unmovable", "Movable", "Reclaimable", "HighAtomic", "Isolate")
 BLOCK_TYPE = 7
 BLOCK_SKIP = 8
 """A pageblock's byte: migratetype in the low bits, and the skip hint."""
@@ -213,11 +250,13 @@ NR_PCP_LISTS = NR_LOWORDER_PCP_LISTS + 2
 """Orders 0 to 3 by type, then pageblock order: not movable, movable."""
 PCP_BATCH_SCALE_MAX = 5
 COMPACT_CLUSTER_MAX = 32
-HPAGE_PMD_NR = 512
+COMPACTION_HPAGE_ORDER = 9
 
 WMARK_MIN, WMARK_LOW, WMARK_HIGH = range(3)
+ZONE_BOOSTED_WATERMARK, ZONE_RECLAIM_ACTIVE = 1, 2
+"""Bits of `zflags`."""
 
-MIGRATE_ASYNC, MIGRATE_SYNC = 0, 2
+MIGRATE_ASYNC, MIGRATE_SYNC_LIGHT, MIGRATE_SYNC = range(3)
 EAGAIN, ENOMEM, EBUSY, EINVAL = -11, -12, -16, -22
 
 # What the operations of a page's mapping can do (bits 2 and 3 of the mapping word).
@@ -225,5 +264,17 @@ HAS_MIGRATE, HAS_WRITEPAGE, HAS_NEITHER, HAS_OWN_MIGRATE = range(4)
 OPERATIONS_SHIFT = 2
 HANDLE_SHIFT = 4
 
-COMPACT_SKIPPED, COMPACT_CONTINUE, COMPACT_COMPLETE = 1, 4, 5
-COMPACT_PARTIAL_SKIPPED, COMPACT_CONTENDED, COMPACT_SUCCESS = 6, 7, 8
+(
+    COMPACT_NOT_SUITABLE_ZONE,
+    COMPACT_SKIPPED,
+    COMPACT_DEFERRED,
+    COMPACT_NO_SUITABLE_PAGE,
+    COMPACT_CONTINUE,
+    COMPACT_COMPLETE,
+    COMPACT_PARTIAL_SKIPPED,
+    COMPACT_CONTENDED,
+    COMPACT_SUCCESS,
+) = range(9)
+"""`enum compact_result`; of several zones' results the largest counts."""
+COMPACT_PRIO_SYNC_FULL, COMPACT_PRIO_SYNC_LIGHT, COMPACT_PRIO_ASYNC = range(3)
+"""`enum compact_priority`: the lower, the harder."""

@@ -1,25 +1,35 @@
-"""Getting pages and giving them back: the allocator's doors (mm/page_alloc.c, v6.1).
+"""Getting pages and giving them back: the allocator's quick half (mm/page_alloc.c, v6.1).
 
-Zones are tried from the highest down. What reclaim would do is not modelled: a request that fails
-at the low watermark is tried once more at the minimum, with the boost taken back, and then fails.
+Zones are tried from the highest down. What happens when no zone has a block to spare, from waking
+kswapd to compaction and reclaim, is slowpath.py's.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from movable.mm.buddy import free_one_page
+from movable.mm.buddy import free_one_page, rmqueue_smallest
 from movable.mm.compiled import compiled
 from movable.mm.fallback import rmqueue
-from movable.mm.mm_types import ISOLATE, PGFREE, WMARK_LOW, WMARK_MIN
+from movable.mm.gfp import (
+    ALLOC_HIGHATOMIC,
+    ALLOC_NO_WATERMARKS,
+    ALLOC_NOFRAGMENT,
+    ALLOC_NON_BLOCK,
+    ALLOC_OOM,
+    ALLOC_WMARK_MASK,
+    Gfp,
+)
+from movable.mm.highatomic import reserve_highatomic_pageblock
+from movable.mm.mm_types import HIGHATOMIC, ISOLATE, PGFREE, WMARK_LOW, WMARK_MIN, ZONE_NORMAL
 from movable.mm.pageblock import block_type
 from movable.mm.pcp import free_unref_page, pcp_allowed_order, rmqueue_pcplist
-from movable.mm.vmstat import count_vm_events, mod_zone_free_pages
-from movable.mm.watermark import zone_watermark_ok
+from movable.mm.vmstat import count_vm_events, mod_zone_freepage_state
+from movable.mm.watermark import free_pages_of, wmark_pages, zone_watermark_ok
 from movable.page_flags import ZONE_SHIFT
 
 Array = Any
-ZONE_NORMAL = 2
+ATOMIC = int(Gfp.ATOMIC)
 
 
 @compiled
@@ -45,6 +55,30 @@ def free_pages(
 
 
 @compiled
+def rmqueue_buddy(
+    mem_map: Array,
+    zone: Array,
+    pageblock: Array,
+    node: Array,
+    z: int,
+    order: int,
+    migratetype: int,
+    alloc_flags: int,
+) -> int:
+    """Take a block from zone *z*'s free lists, the HIGHATOMIC ones with a right to them; or -1."""
+    pfn = -1
+    if alloc_flags & ALLOC_HIGHATOMIC:
+        pfn = rmqueue_smallest(mem_map, zone, node, z, order, HIGHATOMIC)
+    if pfn < 0:
+        pfn = rmqueue(mem_map, zone, pageblock, node, z, order, migratetype, alloc_flags)
+    if pfn < 0 and alloc_flags & (ALLOC_OOM | ALLOC_NON_BLOCK):
+        pfn = rmqueue_smallest(mem_map, zone, node, z, order, HIGHATOMIC)
+    if pfn >= 0:
+        mod_zone_freepage_state(zone, node, z, -(1 << order), block_type(pageblock, node, pfn))
+    return pfn
+
+
+@compiled
 def rmqueue_zone(
     mem_map: Array,
     zone: Array,
@@ -53,15 +87,38 @@ def rmqueue_zone(
     z: int,
     order: int,
     migratetype: int,
-    no_fragment: bool,
+    alloc_flags: int,
 ) -> int:
     """Take a block from zone *z*, through the per-CPU lists where they apply; -1 if none."""
     if pcp_allowed_order(node, order):
-        return rmqueue_pcplist(mem_map, zone, pageblock, node, z, order, migratetype, no_fragment)
-    pfn = rmqueue(mem_map, zone, pageblock, node, z, order, migratetype, no_fragment)
-    if pfn >= 0:
-        mod_zone_free_pages(zone, node, z, -(1 << order))
-    return pfn
+        pfn = rmqueue_pcplist(mem_map, zone, pageblock, node, z, order, migratetype, alloc_flags)
+        if pfn >= 0:
+            return pfn
+    return rmqueue_buddy(mem_map, zone, pageblock, node, z, order, migratetype, alloc_flags)
+
+
+@compiled
+def zone_watermark_fast(
+    mem_map: Array,
+    zone: Array,
+    node: Array,
+    z: int,
+    gfp: int,
+    order: int,
+    highest_zoneidx: int,
+    alloc_flags: int,
+) -> bool:
+    """Zone *z* can spare a block; urgent single pages may do without the boost (W-4)."""
+    mark = wmark_pages(zone, z, alloc_flags)
+    free = free_pages_of(zone, z)
+    if zone_watermark_ok(mem_map, zone, node, z, order, mark, highest_zoneidx, alloc_flags, free):
+        return True
+    if order or not gfp & ATOMIC or alloc_flags & ALLOC_WMARK_MASK != WMARK_MIN:
+        return False
+    mark = zone[z]["watermark"][WMARK_MIN]
+    return zone_watermark_ok(
+        mem_map, zone, node, z, order, mark, highest_zoneidx, alloc_flags, free
+    )
 
 
 @compiled
@@ -70,46 +127,93 @@ def get_page_from_freelist(
     zone: Array,
     pageblock: Array,
     node: Array,
+    gfp: int,
     order: int,
     migratetype: int,
-    mark: int,
-    no_fragment: bool,
+    highest_zoneidx: int,
+    alloc_flags: int,
 ) -> int:
-    """Take a block from the first zone that stays above watermark *mark*; -1 if none does."""
-    highest = int(node[0]["nr_zones"]) - 1
-    for z in range(highest, -1, -1):
-        level = zone[z]["watermark"][mark] + zone[z]["boost"]
-        if not zone_watermark_ok(mem_map, zone, node, z, order, level, highest):
-            continue
-        pfn = rmqueue_zone(mem_map, zone, pageblock, node, z, order, migratetype, no_fragment)
-        if pfn >= 0:
-            return pfn
-    return -1
+    """Take a block from the first zone that can spare one, its head with one reference; or -1.
+
+    If pageblocks were not to be mixed, and that was in vain, they may be.
+    """
+    while True:
+        for z in range(node[0]["nr_zones"] - 1, -1, -1):
+            if zone[z]["zone_idx"] > highest_zoneidx or zone[z]["managed"] == 0:
+                continue
+            if not alloc_flags & ALLOC_NO_WATERMARKS and not zone_watermark_fast(
+                mem_map, zone, node, z, gfp, order, highest_zoneidx, alloc_flags
+            ):
+                continue
+            pfn = rmqueue_zone(mem_map, zone, pageblock, node, z, order, migratetype, alloc_flags)
+            if pfn >= 0:
+                mem_map[pfn]["private"] = 0
+                mem_map[pfn]["refcount"] = 1
+                if alloc_flags & ALLOC_HIGHATOMIC:
+                    reserve_highatomic_pageblock(mem_map, zone, pageblock, node, z, pfn)
+                return pfn
+        if not alloc_flags & ALLOC_NOFRAGMENT:
+            return -1
+        alloc_flags ^= ALLOC_NOFRAGMENT
+
+
+@compiled
+def alloc_pages_fast(
+    mem_map: Array,
+    zone: Array,
+    pageblock: Array,
+    node: Array,
+    gfp: int,
+    order: int,
+    migratetype: int,
+    highest_zoneidx: int,
+    alloc_flags: int,
+) -> int:
+    """The first attempt: at the low watermark, without mixing pageblocks in zone Normal (W-7).
+
+    *alloc_flags* are what the request alone tells: ALLOC_CMA and ALLOC_KSWAPD.
+    """
+    preferred = int(node[0]["nr_zones"]) - 1
+    while preferred > 0 and zone[preferred]["zone_idx"] > highest_zoneidx:
+        preferred -= 1
+    alloc_flags |= WMARK_LOW
+    if zone[preferred]["zone_idx"] == ZONE_NORMAL:
+        alloc_flags |= ALLOC_NOFRAGMENT
+    return get_page_from_freelist(
+        mem_map, zone, pageblock, node, gfp, order, migratetype, highest_zoneidx, alloc_flags
+    )
 
 
 @compiled
 def alloc_pages(
-    mem_map: Array, zone: Array, pageblock: Array, node: Array, order: int, migratetype: int
+    mem_map: Array,
+    zone: Array,
+    pageblock: Array,
+    node: Array,
+    gfp: int,
+    order: int,
+    migratetype: int,
+    highest_zoneidx: int,
+    alloc_flags: int,
 ) -> int:
-    """A block of *order*, its head with one reference; -1 if there is none (__alloc_pages()).
+    """What a request gets that waits for nobody: twice the quick half; -1 if that is nothing.
 
-    Three attempts: without mixing pageblocks, if there is a zone Normal; with it; and, where the
-    kernel would have woken kswapd, at the lowest watermark without the boost.
+    Where thousands of pages are taken at once. The second attempt is at the minimum watermark, with
+    the boost taken back as by kswapd.
     """
-    pfn = -1
-    for attempt in range(3):
-        if attempt == 0 and node[0]["nr_zones"] - 1 < ZONE_NORMAL:
-            continue
-        if attempt == 2:
-            for z in range(node[0]["nr_zones"]):
-                zone[z]["boost"] = 0
-        mark = WMARK_MIN if attempt == 2 else WMARK_LOW
-        pfn = get_page_from_freelist(
-            mem_map, zone, pageblock, node, order, migratetype, mark, attempt == 0
-        )
-        if pfn >= 0:
-            break
+    pfn = alloc_pages_fast(
+        mem_map, zone, pageblock, node, gfp, order, migratetype, highest_zoneidx, alloc_flags
+    )
     if pfn >= 0:
-        mem_map[pfn]["private"] = 0
-        mem_map[pfn]["refcount"] = 1
-    return pfn
+        return pfn
+    withdraw_boost(zone, node)
+    return get_page_from_freelist(
+        mem_map, zone, pageblock, node, gfp, order, migratetype, highest_zoneidx, alloc_flags
+    )
+
+
+@compiled
+def withdraw_boost(zone: Array, node: Array) -> None:
+    """Take the boost of every zone's watermarks back: kswapd has done its part."""
+    for z in range(node[0]["nr_zones"]):
+        zone[z]["boost"] = 0

@@ -15,6 +15,12 @@ Array = Any
 
 
 @compiled
+def block_start(node: Array, pfn: int) -> int:
+    """First frame of *pfn*'s pageblock (pageblock_start_pfn())."""
+    return pfn >> int(node[0]["pageblock_order"]) << int(node[0]["pageblock_order"])
+
+
+@compiled
 def block_type(pageblock: Array, node: Array, pfn: int) -> int:
     """Migratetype of the block that *pfn* is in (get_pageblock_migratetype())."""
     return int(pageblock[pfn >> node[0]["pageblock_order"]]) & BLOCK_TYPE
@@ -25,6 +31,19 @@ def set_block_type(pageblock: Array, node: Array, pfn: int, migratetype: int) ->
     """Give *pfn*'s block a new migratetype; the skip hint stays (set_pageblock_migratetype())."""
     block = pfn >> node[0]["pageblock_order"]
     pageblock[block] = (int(pageblock[block]) & BLOCK_SKIP) | migratetype
+
+
+@compiled
+def block_skip(pageblock: Array, node: Array, pfn: int) -> bool:
+    """*pfn*'s block is marked as not worth a scan (get_pageblock_skip())."""
+    return bool(int(pageblock[pfn >> node[0]["pageblock_order"]]) & BLOCK_SKIP)
+
+
+@compiled
+def clear_block_skip(pageblock: Array, node: Array, pfn: int) -> None:
+    """Take the mark away (clear_pageblock_skip())."""
+    block = pfn >> node[0]["pageblock_order"]
+    pageblock[block] = int(pageblock[block]) & BLOCK_TYPE
 
 
 @compiled

@@ -13,12 +13,14 @@ from movable.mm.compiled import compiled
 from movable.mm.fallback import rmqueue
 from movable.mm.list import list_add, list_add_tail, list_del, list_empty
 from movable.mm.mm_types import (
+    CMA,
     MIGRATE_PCPTYPES,
     MOVABLE,
     NR_LOWORDER_PCP_LISTS,
     NR_PCP_LISTS,
     PAGE_ALLOC_COSTLY_ORDER,
     PCP_BATCH_SCALE_MAX,
+    ZONE_RECLAIM_ACTIVE,
 )
 from movable.mm.pageblock import block_type
 from movable.mm.vmstat import mod_zone_free_pages
@@ -83,9 +85,18 @@ def drain_pages_zone(
 
 
 @compiled
+def pcp_limit(zone: Array, z: int, cpu: int) -> int:
+    """Pages at which a CPU's lists are too long; fewer while the zone is reclaimed (P-5)."""
+    high = int(zone[z]["pcp_high"][cpu])
+    if zone[z]["zflags"] & ZONE_RECLAIM_ACTIVE:
+        return min(int(zone[z]["pcp_batch"][cpu]) << 2, high)
+    return high
+
+
+@compiled
 def nr_pcp_free(zone: Array, z: int, cpu: int, free_high: bool) -> int:
     """How many pages to give back now; twice as many each time nobody allocated in between."""
-    high = 0 if free_high else zone[z]["pcp_high"][cpu]
+    high = pcp_limit(zone, z, cpu)
     batch = zone[z]["pcp_batch"][cpu]
     if free_high:
         return int(zone[z]["pcp_count"][cpu])
@@ -110,7 +121,7 @@ def free_unref_page(
 ) -> None:
     """Put a free block on the running CPU's list, and give some back if that has grown too long.
 
-    What is of HIGHATOMIC type waits among movable pages, and goes back as what it is.
+    What is of HIGHATOMIC or CMA type waits among movable pages, and goes back as what it is.
     """
     cpu = node[0]["cpu"]
     mem_map[pfn]["private"] = migratetype
@@ -120,7 +131,7 @@ def free_unref_page(
     free_high = bool(
         zone[z]["pcp_free_factor"][cpu] and order > 0 and order <= PAGE_ALLOC_COSTLY_ORDER
     )
-    if free_high or zone[z]["pcp_count"][cpu] >= zone[z]["pcp_high"][cpu]:
+    if free_high or zone[z]["pcp_count"][cpu] >= pcp_limit(zone, z, cpu):
         count = nr_pcp_free(zone, z, cpu, free_high)
         free_pcppages_bulk(mem_map, zone, pageblock, node, z, count, pindex)
 
@@ -134,7 +145,7 @@ def rmqueue_pcplist(
     z: int,
     order: int,
     migratetype: int,
-    no_fragment: bool,
+    alloc_flags: int,
 ) -> int:
     """Take a block from the running CPU's list, refilled first if empty; -1 if none is left."""
     cpu = node[0]["cpu"]
@@ -145,10 +156,13 @@ def rmqueue_pcplist(
         wanted = max(batch >> order, 2) if batch > 1 else batch
         taken = 0
         while taken < wanted:
-            pfn = rmqueue(mem_map, zone, pageblock, node, z, order, migratetype, no_fragment)
+            pfn = rmqueue(mem_map, zone, pageblock, node, z, order, migratetype, alloc_flags)
             if pfn < 0:
                 break
             mem_map[pfn]["private"] = migratetype
+            if block_type(pageblock, node, pfn) == CMA:
+                mem_map[pfn]["private"] = CMA
+                zone[z]["free_cma"] -= 1 << order
             list_add_tail(mem_map, pfn, head)
             taken += 1
         mod_zone_free_pages(zone, node, z, -(taken << order))

@@ -12,7 +12,8 @@ import numpy as np
 
 from movable.errors import BadInput
 from movable.mm.compiled import compiled
-from movable.mm.mm_types import MOVABLE, NR_LRU_LISTS, RECLAIMABLE, UNMOVABLE
+from movable.mm.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL, Gfp, gfp_migratetype, gfp_zone
+from movable.mm.mm_types import NR_LRU_LISTS
 from movable.mm.page_alloc import alloc_pages
 from movable.mm.swap import folio_add_lru, put_page
 from movable.page_flags import (
@@ -30,12 +31,12 @@ if TYPE_CHECKING:
 Array = Any
 
 KINDS = {
-    "anon": (MOVABLE, PG_swapbacked | PG_uptodate, 1),
-    "file": (MOVABLE, PG_uptodate, 0),
-    "unmovable": (UNMOVABLE, 0, 0),
-    "reclaimable": (RECLAIMABLE, PG_slab, 0),
+    "anon": (GFP_HIGHUSER_MOVABLE, PG_swapbacked | PG_uptodate, 1),
+    "file": (GFP_HIGHUSER_MOVABLE, PG_uptodate, 0),
+    "unmovable": (GFP_KERNEL, 0, 0),
+    "reclaimable": (GFP_KERNEL | Gfp.RECLAIMABLE, PG_slab, 0),
 }
-"""By kind of user: migratetype asked for, flags, how often mapped."""
+"""By kind of user: what it asks for, flags, how often mapped."""
 
 
 class OrdinaryMapping:
@@ -73,14 +74,15 @@ def fill(memory: Memory, kind: str, count: int) -> Array:
     """
     if kind not in KINDS:
         raise BadInput("fill", f"no kind {kind!r} of user", f"choose one of {', '.join(KINDS)}")
-    migratetype, flags, mapped = KINDS[kind]
+    gfp, flags, mapped = KINDS[kind]
+    request = int(gfp), gfp_migratetype(gfp), gfp_zone(gfp)
     word = 0
     if kind in ("anon", "file"):
         mapping = memory.ordinary.setdefault(kind, OrdinaryMapping(kind))
         word = memory.word_of(mapping) | (PAGE_MAPPING_ANON if kind == "anon" else 0)
     out = np.empty(count, np.int64)
     first = memory.next_content
-    taken = int(memory.engine.call(fill_pages, out, migratetype, flags, word, mapped, first))
+    taken = int(memory.engine.call(fill_pages, out, *request, flags, word, mapped, first))
     memory.next_content += taken
     return out[:taken]
 
@@ -108,7 +110,9 @@ def fill_pages(
     pageblock: Array,
     node: Array,
     out: Array,
+    gfp: int,
     migratetype: int,
+    highest: int,
     flags: int,
     word: int,
     mapped: int,
@@ -116,7 +120,7 @@ def fill_pages(
 ) -> int:
     """Allocate one page for each place in *out*; how many there were."""
     for i in range(len(out)):
-        pfn = alloc_pages(mem_map, zone, pageblock, node, 0, migratetype)
+        pfn = alloc_pages(mem_map, zone, pageblock, node, gfp, 0, migratetype, highest, 0)
         if pfn < 0:
             return i
         mem_map[pfn]["flags"] = int(mem_map[pfn]["flags"]) | flags

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from movable.mm.compiled import compiled
+from movable.mm.gfp import show_gfp_flags
+from movable.mm.mm_types import ZONE_TYPES
 
 Array = Any
 (
@@ -25,18 +27,23 @@ Array = Any
     END,
     SET_MIGRATION_PTE,
     REMOVE_MIGRATION_PTE,
-) = range(11)
-FIELDS = (3, 5, 3, 4, 4, 1, 3, 2, 6, 2, 2)
+    TRY_TO_COMPACT_PAGES,
+    DEFERRED,
+    DEFER_COMPACTION,
+    DEFER_RESET,
+    KCOMPACTD_SLEEP,
+    WAKEUP_KCOMPACTD,
+    KCOMPACTD_WAKE,
+) = range(18)
+FIELDS = (3, 5, 3, 4, 4, 1, 3, 2, 6, 2, 2, 3, 5, 5, 5, 0, 2, 2)
 """By event number: how many fields follow."""
 WORDS_OF_A_BLOCK = 5
 """Words that the free scanner's look into one block writes."""
 WORDS_OF_A_PAGE = 64
 """More than what else one attempt at a page, with all that may begin or end around it, writes."""
 
-ORDER_NONE = -1
-"""Manual compaction works for no order in particular, until the scanners meet."""
-
 STATUS = {
+    0: "not_suitable_zone",
     1: "skipped",
     2: "deferred",
     3: "no_suitable_page",
@@ -46,7 +53,13 @@ STATUS = {
     7: "contended",
     8: "success",
 }
+DEFER_NAMES = {
+    DEFERRED: "deferred",
+    DEFER_COMPACTION: "defer_compaction",
+    DEFER_RESET: "defer_reset",
+}
 MODES = ("MIGRATE_ASYNC", "MIGRATE_SYNC_LIGHT", "MIGRATE_SYNC", "MIGRATE_SYNC_NO_COPY")
+PTE_EVENTS = (SET_MIGRATION_PTE, REMOVE_MIGRATION_PTE)
 PTE_MASK = (1 << 40) - 1
 
 
@@ -59,31 +72,68 @@ def trace_word(node: Array, trace: Array, word: int) -> None:
 
 
 @compiled
-def trace_status(node: Array, trace: Array, event: int, z: int, status: int) -> None:
-    """Append SUITABLE or FINISHED, of a run for no order in particular."""
+def trace_status(node: Array, trace: Array, event: int, z: int, order: int, status: int) -> None:
+    """Append SUITABLE or FINISHED."""
     trace_word(node, trace, event)
     trace_word(node, trace, z)
-    trace_word(node, trace, ORDER_NONE)
+    trace_word(node, trace, order)
     trace_word(node, trace, status)
 
 
 @compiled
-def trace_begin(node: Array, trace: Array, start: int, migrate: int, free: int, end: int) -> None:
-    """Append BEGIN, of a synchronous run."""
+def trace_defer(zone: Array, node: Array, trace: Array, event: int, z: int, order: int) -> None:
+    """Append DEFERRED, DEFER_COMPACTION or DEFER_RESET."""
+    trace_word(node, trace, event)
+    trace_word(node, trace, z)
+    trace_word(node, trace, order)
+    trace_word(node, trace, zone[z]["order_failed"])
+    trace_word(node, trace, zone[z]["considered"])
+    trace_word(node, trace, 1 << zone[z]["defer_shift"])
+
+
+@compiled
+def trace_two(node: Array, trace: Array, event: int, one: int, two: int) -> None:
+    """Append WAKEUP_KCOMPACTD or KCOMPACTD_WAKE: order and highest zone."""
+    trace_word(node, trace, event)
+    trace_word(node, trace, one)
+    trace_word(node, trace, two)
+
+
+@compiled
+def trace_try_to_compact_pages(
+    node: Array, trace: Array, order: int, gfp_mask: int, priority: int
+) -> None:
+    """Append TRY_TO_COMPACT_PAGES."""
+    trace_two(node, trace, TRY_TO_COMPACT_PAGES, order, gfp_mask)
+    trace_word(node, trace, priority)
+
+
+@compiled
+def trace_begin(
+    node: Array, trace: Array, start: int, migrate: int, free: int, end: int, sync: bool
+) -> None:
+    """Append BEGIN."""
     trace_word(node, trace, BEGIN)
     trace_word(node, trace, start)
     trace_word(node, trace, migrate)
     trace_word(node, trace, free)
     trace_word(node, trace, end)
-    trace_word(node, trace, 1)
+    trace_word(node, trace, 1 if sync else 0)
 
 
 @compiled
 def trace_end(
-    node: Array, trace: Array, start: int, migrate: int, free: int, end: int, status: int
+    node: Array,
+    trace: Array,
+    start: int,
+    migrate: int,
+    free: int,
+    end: int,
+    sync: bool,
+    status: int,
 ) -> None:
-    """Append END, of a synchronous run."""
-    trace_begin(node, trace, start, migrate, free, end)
+    """Append END."""
+    trace_begin(node, trace, start, migrate, free, end, sync)
     trace[node[0]["trace_count"] - 6] = END
     trace_word(node, trace, status)
 
@@ -182,6 +232,24 @@ def event_text(event: int, fields: Sequence[int], zones: Sequence[str]) -> str:
             f"mm_migrate_pages: nr_succeeded={succeeded} nr_failed={failed} nr_thp_succeeded=0"
             f" nr_thp_failed=0 nr_thp_split=0 mode={MODES[mode]} reason=compaction"
         )
+    if event == TRY_TO_COMPACT_PAGES:
+        order, gfp, priority = fields
+        return (
+            f"mm_compaction_try_to_compact_pages: order={order}"
+            f" gfp_mask={show_gfp_flags(gfp)} priority={priority}"
+        )
+    if event in DEFER_NAMES:
+        zone, order, order_failed, considered, limit = fields
+        return (
+            f"mm_compaction_{DEFER_NAMES[event]}: node=0 zone={zones[zone]:<8} order={order}"
+            f" order_failed={order_failed} consider={considered} limit={limit}"
+        )
+    if event == KCOMPACTD_SLEEP:
+        return "mm_compaction_kcompactd_sleep: nid=0"
+    if event in (WAKEUP_KCOMPACTD, KCOMPACTD_WAKE):
+        name = "wakeup_kcompactd" if event == WAKEUP_KCOMPACTD else "kcompactd_wake"
+        zone_type = ZONE_TYPES[fields[1]]
+        return f"mm_compaction_{name}: nid=0 order={fields[0]} classzone_idx={zone_type:<8}"
     is_set = event == SET_MIGRATION_PTE
     name, pte = "set" if is_set else "remove", (set_pte if is_set else remove_pte)(fields[0])
     return f"{name}_migration_pte: addr=0, pte={pte:x} order=0"
@@ -203,5 +271,5 @@ def lines(stream: Array, zones: Sequence[str], cpu: int) -> Iterator[str]:
     prefix = f"         movable-1       [{cpu:03d}] .....     0.000000: "
     for event, fields in events(stream):
         text = prefix + event_text(event, fields, zones)
-        for _ in range(fields[1] if event >= SET_MIGRATION_PTE else 1):
+        for _ in range(fields[1] if event in PTE_EVENTS else 1):
             yield text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from movable.mm.compiled import compiled
+from movable.mm.mm_types import CMA
 
 Array = Any
 
@@ -28,3 +29,11 @@ def mod_zone_free_pages(zone: Array, node: Array, z: int, by: int) -> None:
         zone[z]["free"] += share
         share = 0
     zone[z]["free_diff"][cpu] = share
+
+
+@compiled
+def mod_zone_freepage_state(zone: Array, node: Array, z: int, by: int, migratetype: int) -> None:
+    """The same, and what of it is CMA's (__mod_zone_freepage_state())."""
+    mod_zone_free_pages(zone, node, z, by)
+    if migratetype == CMA:
+        zone[z]["free_cma"] += by

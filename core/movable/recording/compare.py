@@ -86,7 +86,9 @@ class Comparer:
         calls = [call_rows(data["log"]) for data in (self.theirs, self.ours)]
         self._prefix("calls", *calls)
         self._prefix("lru_pairs", *(lru_pairs(data) for data in (theirs, ours)))
-        self.result.measures["allocations"] = None
+        self._prefix(
+            "allocations", *(allocations(data["log"]) for data in (self.theirs, self.ours))
+        )
 
     def _prefix(self, name: str, theirs: Sequence[Any], ours: Sequence[Any]) -> None:
         """How much of two sequences agrees; None where there is nothing in either."""
@@ -209,6 +211,12 @@ def call_rows(log: Array) -> list[tuple[int, ...]]:
     """The scripted driver's calls as (op, number, pfn, new pfn, mode, answer)."""
     rows = log[log["op"] <= f.OP_PUTBACK]
     return [tuple(row) for row in rows.tolist()]
+
+
+def allocations(log: Array) -> list[tuple[int, ...]]:
+    """What each request of the scenario's own got, as (op, number, pfn, order, result)."""
+    rows = log[log["op"] > f.OP_PUTBACK]
+    return [tuple(row) for row in rows[["op", "idx", "pfn", "mode", "ret"]].tolist()]
 
 
 def list_of_frame(data: dict[str, Array]) -> Array:

@@ -36,12 +36,10 @@ def after(loaded: Loaded) -> dict[str, Array]:
     """`pages1`, `free1`, `zones1`, `log` and `trace` of the memory as it is now."""
     memory = loaded.memory
     free = free_rows(loaded)
-    log = np.zeros(0, f.LOG)
-    if loaded.scripted is not None:
-        rows = np.array(loaded.scripted.log, np.int64).reshape(-1, len(f.LOG.names or ()))
-        log = np.zeros(len(rows), f.LOG)
-        for column, name in enumerate(f.LOG.names or ()):
-            log[name] = rows[:, column]
+    rows = np.array(loaded.log, np.int64).reshape(-1, len(f.LOG.names or ()))
+    log = np.zeros(len(rows), f.LOG)
+    for column, name in enumerate(f.LOG.names or ()):
+        log[name] = rows[:, column]
     text = "\n".join(tracepoints.lines(memory.events, memory.zone_names, loaded.inputs.cpu))
     return {
         "pages1": page_rows(loaded, free),

@@ -6,7 +6,6 @@ texts are described field by field here; everything that ends in 0 is *before*, 
 
 from __future__ import annotations
 
-import re
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -49,7 +48,8 @@ LOG = np.dtype(
 OTHER, BUDDY, SLAB, LRU, DRIVER, RESERVED, TAIL, HEAD, PER_CPU = range(9)
 """`kind` of a frame."""
 NO_ORDER = 255
-OP_ISOLATE, OP_MIGRATE, OP_PUTBACK = 1, 2, 3
+OP_ISOLATE, OP_MIGRATE, OP_PUTBACK, OP_ALLOCATION, OP_DIRECT, OP_AFTER_DIRECT = range(1, 7)
+"""`op` of a line of the log: the driver's calls, then what the recorder itself asked for."""
 UNREADABLE = (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, KeyError)
 """What reading an archive raises when it is truncated, damaged, or something else."""
 REMEDY = "make it with the recorder this version knows, or copy it anew"
@@ -168,10 +168,10 @@ def _pairs(words: list[str], place: str) -> dict[str, int]:
         raise BadInput(place, "not pairs of a name and a number", REMEDY) from None
 
 
-def manual_runs(inputs: Inputs) -> int:
-    """How often the scenario's last line has memory compacted.
+def check_kernel(inputs: Inputs) -> None:
+    """Refuse a recording of a kernel whose rules are not known.
 
-    :raises UnsupportedAction: it asks for something else.
+    :raises UnsupportedAction: it is of another version.
     """
     if inputs.release and not inputs.release.startswith("6.1."):
         raise UnsupportedAction(
@@ -179,11 +179,3 @@ def manual_runs(inputs: Inputs) -> int:
             f"recorded on Linux {inputs.release}",
             "this version knows the rules of 6.1 only",
         )
-    match = re.fullmatch(r"quiet manual (\d+)\s*(#.*)?", inputs.action)
-    if not match:
-        raise UnsupportedAction(
-            f"{inputs.name}: scenario",
-            f"the action {inputs.action!r} is not supported yet",
-            "this version replays 'quiet manual N'",
-        )
-    return int(match[1])

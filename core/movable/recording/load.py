@@ -64,6 +64,8 @@ class Loaded:
     """By mapping word without its tag: the kernel's pointer."""
     privates: Array
     scripted: Scripted | None
+    log: list[int]
+    """The scripted driver's calls and the scenario's own requests, six numbers each."""
     unscripted: list[Scripted]
     """One for each other driver seen: its pages move at the first try, as real ones mostly do."""
 
@@ -83,7 +85,7 @@ def load(inputs: Inputs) -> Loaded:
     load_zones(inputs, memory)
     load_frames(inputs, memory)
     privates = load_privates(inputs, memory)
-    loaded = Loaded(inputs, memory, {0: 0}, privates, None, [])
+    loaded = Loaded(inputs, memory, {0: 0}, privates, None, [], [])
     load_mappings(loaded)
     load_blocks(inputs, memory)
     load_lists(inputs, memory)
@@ -296,6 +298,7 @@ def _word(loaded: Loaded, pointer: int, pages: Array) -> int:
         script = Script(*(rows[:, column].tolist() for column in range(3)))
         driver = loaded.scripted = Scripted(memory, script)
         driver.mapping.name = "scripted"
+        driver.log = loaded.log
     else:
         driver = Unscripted(memory)
         loaded.unscripted.append(driver)

@@ -7,9 +7,11 @@ import time
 from pathlib import Path
 
 from movable.errors import BadInput
+from movable.mm.vmscan import HeldBack
 from movable.recording import dump as dumping
+from movable.recording.actions import parse
 from movable.recording.compare import compare, has_after
-from movable.recording.format import manual_runs, read
+from movable.recording.format import check_kernel, read
 from movable.recording.load import Loaded, load
 from movable.recording.report import Report
 
@@ -40,12 +42,12 @@ def simulate(path: str | Path) -> tuple[Loaded, float]:
     :raises UnsupportedAction: the action is not one that this version knows.
     """
     inputs = read(path)
-    runs = manual_runs(inputs)
-    load(inputs).memory.compact_memory()  # compiles, or loads what was compiled before
+    check_kernel(inputs)
+    action = parse(inputs)
     loaded = load(inputs)
+    loaded.memory.vmscan = HeldBack(loaded.memory)
     start = time.perf_counter()
-    for _ in range(runs):
-        loaded.memory.compact_memory()
+    action.run(loaded)
     return loaded, time.perf_counter() - start
 
 

@@ -202,7 +202,7 @@ def control(
     memory: Memory, pfns: Iterable[int], mode: MigrateMode = MigrateMode.SYNC
 ) -> CompactControl:
     """A compactor in zone 0 that has isolated *pfns*, the first in front."""
-    cc = CompactControl(memory, mode)
+    cc = CompactControl(memory, mode, ignore_skip_hint=1, whole_zone=1)
     zone, size, record = memory.zone, 1 << memory.pageblock_order, cc.record
     start = int(zone["start_pfn"][0])
     record["zone"], record["migrate_pfn"] = 0, start

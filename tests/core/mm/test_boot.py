@@ -76,7 +76,7 @@ def test_watermarks_of_a_512_mib_machine() -> None:
     assert memory.zone_names == ["DMA", "DMA32"]
     # min_free_kbytes = isqrt(16 * 524288) = 2896, so 724 pages.
     assert memory.zone["watermark"].tolist() == [[22, 27, 32], [701, 876, 1051]]
-    assert memory.zone["lowmem_reserve"].tolist() == [[0, 496, 0, 0], [0, 0, 0, 0]]
+    assert memory.zone["lowmem_reserve"].tolist() == [[0, 496, 496, 496], [0, 0, 0, 0]]
 
 
 def test_small_machines_have_no_reserve() -> None:

@@ -334,7 +334,7 @@ def test_a_zone_begins_with_what_waits_in_the_lru_batch() -> None:
     """CZ-6: pages on their way to an LRU list are sources, too."""
     memory = Memory.blank(4096)
     memory.fill("anon", 4)
-    cc = CompactControl(memory)
+    cc = CompactControl(memory, whole_zone=1)
 
     cc.run(steps.COMPACT_ZONE, zone=0)
     cc.close()

@@ -8,6 +8,7 @@ from core.mm.ground import Ground, call, listed
 from movable.mm import fallback
 from movable.mm import mm_types as t
 from movable.mm.buddy import add_to_free_list
+from movable.mm.gfp import ALLOC_NOFRAGMENT
 from movable.mm.memory import Memory
 from movable.page_flags import PAGE_MAPPING_MOVABLE, PG_lru
 
@@ -29,8 +30,8 @@ def free(memory: Memory, pfn: int, order: int, migratetype: int) -> None:
     call(add_to_free_list, memory.mem_map, memory.zone, 0, pfn, order, migratetype, True)
 
 
-def request(memory: Memory, order: int, migratetype: int, no_fragment: bool = False) -> int:
-    return int(memory.engine.call(fallback.rmqueue, 0, order, migratetype, no_fragment))
+def request(memory: Memory, order: int, migratetype: int, alloc_flags: int = 0) -> int:
+    return int(memory.engine.call(fallback.rmqueue, 0, order, migratetype, alloc_flags))
 
 
 @pytest.mark.parametrize(
@@ -106,9 +107,9 @@ def test_only_whole_pageblocks_are_taken_where_fragments_are_forbidden() -> None
     memory = ground.memory
     free(memory, ground.at(0), 8, t.MOVABLE)
 
-    assert request(memory, 0, t.UNMOVABLE, True) == -1
+    assert request(memory, 0, t.UNMOVABLE, ALLOC_NOFRAGMENT) == -1
     free(memory, ground.at(1), 9, t.MOVABLE)
-    assert request(memory, 0, t.UNMOVABLE, True) == ground.at(1)
+    assert request(memory, 0, t.UNMOVABLE, ALLOC_NOFRAGMENT) == ground.at(1)
 
 
 def test_one_list_of_ones_own_is_enough() -> None:

@@ -11,6 +11,7 @@ from movable import PageList
 from movable.drivers.scripted import Scripted
 from movable.errors import BadInput, ContractViolation, OutOfMemory
 from movable.mm import mm_types as t
+from movable.mm.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL
 from movable.mm.memory import Memory
 
 SMALL: dict[str, Any] = {"pageblock_order": 3, "max_order": 5}
@@ -96,7 +97,7 @@ def test_a_block_is_taken_and_given_back() -> None:
     """Its tails are in use without a reference of their own."""
     memory = Memory.blank(64, **SMALL)
 
-    pfn = memory.alloc_pages(3, t.UNMOVABLE)
+    pfn = memory.alloc_pages(GFP_KERNEL, 3)
     memory.validate()
     memory.free_pages(pfn, 3)
 
@@ -109,7 +110,7 @@ def test_a_request_that_cannot_be_served_is_an_error() -> None:
     memory = Memory.blank(15, **SMALL)
 
     with pytest.raises(OutOfMemory, match="no free block of order 4"):
-        memory.alloc_pages(4, t.MOVABLE)
+        memory.alloc_pages(GFP_HIGHUSER_MOVABLE, 4)
 
 
 def test_zones_are_shown_by_the_kernels_names() -> None:

@@ -8,6 +8,7 @@ from core.mm.ground import Ground, listed, small
 from movable.errors import OutOfMemory
 from movable.mm import mm_types as t
 from movable.mm import page_alloc
+from movable.mm.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL
 from movable.mm.memory import Memory
 from movable.page_flags import PG_dirty, PG_slab
 
@@ -18,17 +19,17 @@ def test_the_highest_zone_is_asked_first() -> None:
     """Lower zones are for those who need them."""
     memory = Memory.blank(96, ("DMA", 32), ("DMA32", 64), **SMALL)
 
-    assert memory.alloc_pages(0, t.MOVABLE) == 32
+    assert memory.alloc_pages(GFP_HIGHUSER_MOVABLE, 0) == 32
 
 
 def test_a_zone_at_its_watermark_is_passed_over() -> None:
     """W-3: with the boost on top, and strictly."""
     memory = Memory.blank(96, ("DMA", 32), ("DMA32", 64), **SMALL)
     memory.zone["watermark"][1] = 63, 63, 63
-    first = memory.alloc_pages(0, t.MOVABLE)
+    first = memory.alloc_pages(GFP_HIGHUSER_MOVABLE, 0)
 
     memory.zone["watermark"][1] = 63, 64, 64
-    second = memory.alloc_pages(0, t.MOVABLE)
+    second = memory.alloc_pages(GFP_HIGHUSER_MOVABLE, 0)
 
     assert (first, second) == (32, 0)
 
@@ -36,11 +37,11 @@ def test_a_zone_at_its_watermark_is_passed_over() -> None:
 def test_the_reserve_of_a_lower_zone_is_kept() -> None:
     """W-6: a request that could have had the higher zone leaves it alone."""
     memory = Memory.blank(96, ("DMA", 32), ("DMA32", 64), **SMALL)
-    memory.zone["lowmem_reserve"][0, 1] = 32
+    memory.zone["lowmem_reserve"][0, 3] = 32
     memory.zone["watermark"][1] = 64, 64, 64
 
     with pytest.raises(OutOfMemory, match="no free block of order 0"):
-        memory.alloc_pages(0, t.MOVABLE)
+        memory.alloc_pages(GFP_HIGHUSER_MOVABLE, 0)
 
 
 def test_the_last_try_is_at_the_minimum_and_takes_the_boost_back() -> None:
@@ -48,7 +49,7 @@ def test_the_last_try_is_at_the_minimum_and_takes_the_boost_back() -> None:
     memory = Memory.blank(64, **SMALL)
     memory.zone["watermark"][0], memory.zone["boost"] = (10, 100, 100), 500
 
-    pfn = memory.alloc_pages(0, t.MOVABLE)
+    pfn = memory.alloc_pages(GFP_HIGHUSER_MOVABLE, 0)
 
     assert (pfn, memory.zone["boost"][0]) == (0, 0)
 
@@ -57,11 +58,11 @@ def test_with_a_normal_zone_fragments_are_avoided_first() -> None:
     """W-7: another zone's whole block before a part of this one's."""
     memory = Memory.blank(128, ("DMA", 32), ("DMA32", 32), ("Normal", 64), **SMALL)
     for z, pfn in ((2, 64), (2, 80), (2, 96), (2, 112)):
-        assert memory.engine.call(page_alloc.rmqueue_zone, z, 4, t.MOVABLE, False) == pfn
+        assert memory.engine.call(page_alloc.rmqueue_zone, z, 4, t.MOVABLE, 0) == pfn
     memory.free_pages(64, 2)
     memory.engine.call(page_alloc.free_pages, 72, 0)
 
-    unmovable = memory.alloc_pages(2, t.UNMOVABLE)
+    unmovable = memory.alloc_pages(GFP_KERNEL, 2)
 
     assert unmovable == 32
 
@@ -70,11 +71,11 @@ def test_without_a_normal_zone_fragments_are_not_avoided() -> None:
     """W-7."""
     memory = Memory.blank(64, ("DMA", 32), ("DMA32", 32), **SMALL)
     for _ in range(2):
-        memory.engine.call(page_alloc.rmqueue_zone, 1, 4, t.MOVABLE, False)
+        memory.engine.call(page_alloc.rmqueue_zone, 1, 4, t.MOVABLE, 0)
     memory.free_pages(32, 4)
-    memory.engine.call(page_alloc.rmqueue_zone, 1, 3, t.MOVABLE, False)
+    memory.engine.call(page_alloc.rmqueue_zone, 1, 3, t.MOVABLE, 0)
 
-    assert memory.alloc_pages(0, t.UNMOVABLE) == 40
+    assert memory.alloc_pages(GFP_KERNEL, 0) == 40
 
 
 def test_a_freed_block_keeps_nothing_of_its_owner() -> None:
@@ -139,9 +140,9 @@ def test_a_failing_allocation_may_be_helped() -> None:
         m.engine.call(page_alloc.free_pages, ground.at(0), 0)
 
     memory.on_alloc_failure = help_out
-    pfn = memory.alloc_pages(0, t.MOVABLE)
+    pfn = memory.alloc_pages(GFP_HIGHUSER_MOVABLE, 0)
 
     assert (pfn, asked) == (ground.at(0), [memory])
     with pytest.raises(OutOfMemory):
-        memory.alloc_pages(1, t.MOVABLE)
+        memory.alloc_pages(GFP_HIGHUSER_MOVABLE, 1)
     assert len(asked) == 2

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from core.mm.ground import Ground, call, listed, on_pcp
+from movable.errors import OutOfMemory
 from movable.mm import mm_types as t
 from movable.mm import page_alloc, pcp
+from movable.mm.gfp import GFP_HIGHUSER_MOVABLE
 from movable.mm.memory import Memory
 
 
@@ -141,7 +143,7 @@ def test_an_allocation_halves_what_leaves_next() -> None:
     memory.zone["free"] = 1000
     memory.zone["pcp_free_factor"] = 3
 
-    memory.alloc_pages(0, t.MOVABLE)
+    memory.alloc_pages(GFP_HIGHUSER_MOVABLE, 0)
 
     assert memory.zone["pcp_free_factor"][0, 0] == 1
 
@@ -210,7 +212,7 @@ def test_an_empty_list_is_refilled_with_a_batch(batch: int, order: int, blocks: 
     memory = ground.done()
     memory.zone["pcp_batch"] = batch
 
-    pfn = memory.alloc_pages(order, t.MOVABLE)
+    pfn = memory.alloc_pages(GFP_HIGHUSER_MOVABLE, order)
 
     left = on_pcp(memory, call(pcp.order_to_pindex, order, t.MOVABLE))
     assert len(left) == blocks - 1
@@ -230,10 +232,11 @@ def test_a_refill_ends_where_the_zone_does() -> None:
     memory = ground.done()
     memory.zone["watermark"] = -100
 
-    taken = [memory.alloc_pages(0, t.MOVABLE) for _ in range(3)]
+    taken = [memory.alloc_pages(GFP_HIGHUSER_MOVABLE, 0) for _ in range(3)]
 
     assert sorted(taken) == ground.span(0, range(3))
-    assert memory.engine.call(page_alloc.alloc_pages, 0, t.MOVABLE) == -1
+    with pytest.raises(OutOfMemory):
+        memory.alloc_pages(GFP_HIGHUSER_MOVABLE, 0)
 
 
 def test_each_cpu_has_lists_of_its_own() -> None:

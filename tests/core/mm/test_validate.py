@@ -10,6 +10,7 @@ from core.mm.ground import Ground, call, listed, small
 from movable.drivers.scripted import Scripted
 from movable.errors import AuditFailed
 from movable.mm import mm_types as t
+from movable.mm.gfp import GFP_KERNEL
 from movable.mm.list import list_add
 from movable.mm.memory import Memory
 from movable.page_flags import (
@@ -203,7 +204,7 @@ def test_a_larger_block_is_in_use_as_a_whole() -> None:
     memory = ground().memory
     memory.zone["watermark"] = -100
 
-    pfn = memory.alloc_pages(2, t.UNMOVABLE)
+    pfn = memory.alloc_pages(GFP_KERNEL, 2)
     memory.validate()
     memory.free_pages(pfn, 2)
 

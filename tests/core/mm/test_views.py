@@ -7,8 +7,8 @@ import pytest
 
 from core.mm.ground import Ground, small
 from movable.drivers.scripted import Scripted
-from movable.mm import mm_types as t
 from movable.mm import page_alloc, views
+from movable.mm.gfp import GFP_HIGHUSER_MOVABLE
 from movable.page_flags import NO_ZONE, ZONE_SHIFT, PG_lru, PG_reserved, PG_swapbacked
 
 
@@ -61,7 +61,7 @@ def test_tails_of_blocks_on_per_cpu_lists_are_per_cpu() -> None:
     ground = small()
     memory = ground.done()
     memory.zone["pcp_batch"] = 1
-    pfn = memory.alloc_pages(2, t.MOVABLE)
+    pfn = memory.alloc_pages(GFP_HIGHUSER_MOVABLE, 2)
     memory.free_pages(pfn, 2)
 
     assert set(memory.owners()[pfn : pfn + 4]) == {views.PER_CPU}

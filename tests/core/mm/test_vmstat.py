@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from movable.mm.gfp import GFP_HIGHUSER_MOVABLE
 from movable.mm.memory import Memory
-from movable.mm.mm_types import MOVABLE
 
 
 def free_and_share(memory: Memory) -> tuple[int, int]:
@@ -28,9 +28,9 @@ def test_a_cpus_share_goes_to_the_zone_once_it_exceeds_the_threshold(
     memory = Memory.blank(4096)
     memory.zone["stat_threshold"][0, 0] = threshold
 
-    memory.alloc_pages(5, MOVABLE)
+    memory.alloc_pages(GFP_HIGHUSER_MOVABLE, 5)
     after_one = free_and_share(memory)
-    memory.alloc_pages(5, MOVABLE)
+    memory.alloc_pages(GFP_HIGHUSER_MOVABLE, 5)
 
     assert after_one == first
     assert free_and_share(memory) == second

@@ -7,12 +7,13 @@ import pytest
 from core.mm.ground import Ground, call, small
 from movable.mm import mm_types as t
 from movable.mm.memory import Memory
-from movable.mm.watermark import boost_watermark, zone_watermark_ok
+from movable.mm.watermark import boost_watermark, free_pages_of, zone_watermark_ok
 
 
-def ok(memory: Memory, order: int, mark: int, highest: int = 0) -> bool:
+def ok(memory: Memory, order: int, mark: int, highest: int = 0, alloc_flags: int = 0) -> bool:
     arrays = memory.mem_map, memory.zone, memory.node
-    return bool(call(zone_watermark_ok, *arrays, 0, order, mark, highest))
+    free = call(free_pages_of, memory.zone, 0)
+    return bool(call(zone_watermark_ok, *arrays, 0, order, mark, highest, alloc_flags, free))
 
 
 def with_free(pages: int) -> Memory:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from core.recording.altered import SAMPLE, Arrays, write
-from movable.errors import BadInput, UnsupportedAction
-from movable.recording.format import manual_runs, read
+from movable.errors import BadInput
+from movable.recording.format import read
 
 
 def refused(path: Path) -> BadInput:
@@ -28,7 +28,7 @@ def test_the_sample_is_read() -> None:
 
     assert (inputs.name, inputs.zone_names, inputs.cpu) == ("tiny", ["DMA", "DMA32"], 0)
     assert (len(inputs.pages), len(inputs.script)) == (65501, 6009)
-    assert manual_runs(inputs) == 1
+    assert inputs.action == "quiet manual 1"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -165,27 +165,3 @@ def test_a_scenario_without_a_line_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "x.npz", lambda found: found.update(scenario=np.array("\n")))
 
     assert refused(path).place == f"{path}: scenario"
-
-
-@pytest.mark.parametrize(
-    "action", ["quiet order 9", "manual 1", "quiet manual", "quiet manual -1", "quiet manual 1 2"]
-)
-def test_other_actions_are_not_supported_yet(tmp_path: Path, action: str) -> None:
-    """Told apart from a file that cannot be used at all, and what can be replayed is said."""
-    text = np.array(f"seed 5\n{action}\n")
-    path = write(tmp_path / "x.npz", lambda found: found.update(scenario=text))
-
-    with pytest.raises(UnsupportedAction) as error:
-        manual_runs(read(path))
-
-    assert error.value.place == "x: scenario"
-    assert repr(action) in error.value.problem
-    assert error.value.remedy == "this version replays 'quiet manual N'"
-
-
-def test_a_run_may_be_repeated(tmp_path: Path) -> None:
-    """`quiet manual 3` compacts three times."""
-    text = np.array("quiet manual 3")
-    path = write(tmp_path / "x.npz", lambda found: found.update(scenario=text))
-
-    assert manual_runs(read(path)) == 3

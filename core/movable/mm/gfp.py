@@ -1,0 +1,147 @@
+"""What a request for memory asks for and permits (include/linux/gfp_types.h, mm/internal.h, v6.1).
+
+Two vocabularies: GFP flags are the requester's, ALLOC flags are what the allocator makes of them.
+Rules W-5, W-7, W-8, MM-10.
+"""
+
+from __future__ import annotations
+
+from enum import IntFlag
+
+from movable.mm.mm_types import ZONE_NORMAL, ZONE_TYPES
+
+
+class Gfp(IntFlag):
+    """`gfp_t`: where memory may come from, and what may be done to get it."""
+
+    DMA = 0x01
+    HIGHMEM = 0x02
+    DMA32 = 0x04
+    MOVABLE = 0x08
+    RECLAIMABLE = 0x10
+    HIGH = 0x20
+    IO = 0x40
+    FS = 0x80
+    ZERO = 0x100
+    ATOMIC = 0x200
+    DIRECT_RECLAIM = 0x400
+    KSWAPD_RECLAIM = 0x800
+    WRITE = 0x1000
+    NOWARN = 0x2000
+    RETRY_MAYFAIL = 0x4000
+    NOFAIL = 0x8000
+    NORETRY = 0x10000
+    MEMALLOC = 0x20000
+    COMP = 0x40000
+    NOMEMALLOC = 0x80000
+    HARDWALL = 0x100000
+    THISNODE = 0x200000
+    ACCOUNT = 0x400000
+    ZEROTAGS = 0x800000
+
+
+RECLAIM = Gfp.DIRECT_RECLAIM | Gfp.KSWAPD_RECLAIM
+GFP_NOWAIT = Gfp.KSWAPD_RECLAIM
+GFP_ATOMIC = Gfp.HIGH | Gfp.ATOMIC | Gfp.KSWAPD_RECLAIM
+GFP_NOIO = RECLAIM
+GFP_NOFS = GFP_NOIO | Gfp.IO
+GFP_KERNEL = GFP_NOFS | Gfp.FS
+GFP_USER = GFP_KERNEL | Gfp.HARDWALL
+GFP_HIGHUSER = GFP_USER | Gfp.HIGHMEM
+GFP_HIGHUSER_MOVABLE = GFP_HIGHUSER | Gfp.MOVABLE
+GFP_TRANSHUGE_LIGHT = (GFP_HIGHUSER_MOVABLE | Gfp.COMP | Gfp.NOMEMALLOC | Gfp.NOWARN) & ~RECLAIM
+GFP_TRANSHUGE = GFP_TRANSHUGE_LIGHT | Gfp.DIRECT_RECLAIM
+
+_COMPOUND = {
+    "GFP_TRANSHUGE": GFP_TRANSHUGE,
+    "GFP_TRANSHUGE_LIGHT": GFP_TRANSHUGE_LIGHT,
+    "GFP_HIGHUSER_MOVABLE": GFP_HIGHUSER_MOVABLE,
+    "GFP_HIGHUSER": GFP_HIGHUSER,
+    "GFP_USER": GFP_USER,
+    "GFP_KERNEL_ACCOUNT": GFP_KERNEL | Gfp.ACCOUNT,
+    "GFP_KERNEL": GFP_KERNEL,
+    "GFP_NOFS": GFP_NOFS,
+    "GFP_ATOMIC": GFP_ATOMIC,
+    "GFP_NOIO": GFP_NOIO,
+    "GFP_NOWAIT": GFP_NOWAIT,
+}
+_SINGLE = (
+    *("DMA", "HIGHMEM", "DMA32", "HIGH", "ATOMIC", "IO", "FS", "NOWARN", "RETRY_MAYFAIL"),
+    *("NOFAIL", "NORETRY", "COMP", "ZERO", "NOMEMALLOC", "MEMALLOC", "HARDWALL", "THISNODE"),
+    *("RECLAIMABLE", "MOVABLE", "ACCOUNT", "WRITE", "DIRECT_RECLAIM", "KSWAPD_RECLAIM"),
+    "ZEROTAGS",
+)
+_NAMES = _COMPOUND | {
+    (f"GFP_{name}" if name in ("DMA", "DMA32") else f"__GFP_{name}"): Gfp[name] for name in _SINGLE
+}
+"""The names that tracepoints print, in the order in which they are tried."""
+
+
+def show_gfp_flags(gfp: int) -> str:
+    """*gfp* as tracepoints print it (show_gfp_flags())."""
+    names = []
+    for name, flags in _NAMES.items():
+        if gfp & flags == flags:
+            names.append(name)
+            gfp &= ~flags
+    if gfp:
+        names.append(f"{gfp:#x}")
+    return "|".join(names) or "none"
+
+
+# What the allocator makes of it: the number of the watermark in the low bits, and rights.
+
+ALLOC_WMARK_MASK = 0x03
+ALLOC_NO_WATERMARKS = 0x04
+ALLOC_OOM = 0x08
+ALLOC_NON_BLOCK = 0x10
+ALLOC_MIN_RESERVE = 0x20
+ALLOC_CPUSET = 0x40
+ALLOC_CMA = 0x80
+ALLOC_NOFRAGMENT = 0x100
+ALLOC_HIGHATOMIC = 0x200
+ALLOC_KSWAPD = 0x800
+ALLOC_RESERVES = ALLOC_NON_BLOCK | ALLOC_MIN_RESERVE | ALLOC_HIGHATOMIC | ALLOC_OOM
+"""Any of these reaches below the minimum watermark, and into the HIGHATOMIC reserve."""
+
+GFP_MOVABLE_SHIFT = 3
+
+
+def gfp_migratetype(gfp: int) -> int:
+    """The migratetype of what is asked for (gfp_migratetype())."""
+    return (gfp & (Gfp.MOVABLE | Gfp.RECLAIMABLE)) >> GFP_MOVABLE_SHIFT
+
+
+def gfp_zone(gfp: int) -> int:
+    """The highest zone that will do, a number of ZONE_TYPES (gfp_zone())."""
+    if gfp & Gfp.DMA:
+        return ZONE_TYPES.index("DMA")
+    if gfp & Gfp.DMA32:
+        return ZONE_TYPES.index("DMA32")
+    if gfp & Gfp.HIGHMEM and gfp & Gfp.MOVABLE:
+        return ZONE_TYPES.index("Movable")
+    return ZONE_NORMAL
+
+
+def gfp_to_alloc_flags(gfp: int, order: int) -> int:
+    """Rights on the slow path, from the minimum watermark on (gfp_to_alloc_flags())."""
+    flags = ALLOC_CPUSET | (gfp & (ALLOC_MIN_RESERVE | ALLOC_KSWAPD)) | cma_flag(gfp)
+    if gfp & Gfp.DIRECT_RECLAIM:
+        return flags
+    if not gfp & Gfp.NOMEMALLOC:
+        flags |= ALLOC_NON_BLOCK
+        if order and flags & ALLOC_MIN_RESERVE:
+            flags |= ALLOC_HIGHATOMIC
+    if flags & ALLOC_MIN_RESERVE:
+        flags &= ~ALLOC_CPUSET
+    return flags
+
+
+def cma_flag(gfp: int) -> int:
+    """Movable requests may use CMA regions (gfp_to_alloc_flags_cma())."""
+    return ALLOC_CMA if gfp & Gfp.MOVABLE else 0
+
+
+def gfp_compaction_allowed(gfp: int) -> bool:
+    """A request that must not start IO must not have memory compacted either (D-1)."""
+    return bool(gfp & Gfp.IO)
