@@ -17,6 +17,7 @@ from movable.mm import mm_types as t
 from movable.mm import steps
 from movable.mm.driver_calls import HANDLERS
 from movable.mm.gfp import GFP_KERNEL, gfp_migratetype
+from movable.mm.profile import COMPACTION_FIELDS
 from movable.mm.run_steps import run_steps
 from movable.mm.suitable import WHOLE_MEMORY
 
@@ -27,13 +28,6 @@ LISTS = ("migratepages", "freepages", "isolated_blocks", "folios", "ret_folios")
 WATCHED = t.word_index(t.COMPACT_CONTROL, "watched")
 REQUEST_MASK = (1 << steps.REQUEST_BITS) - 1
 ENDS = dict.fromkeys(("after_page", "after_isolate", "after_migrate", "after_putback"), steps.DONE)
-PROFILE_FIELDS = (
-    "target_before_freed_test",
-    "target_disposed_by_own_tag",
-    "putback_at_once",
-    "retries_fail_with_enomem",
-    "counts_isolated_driver_pages",
-)
 NO_LIMIT = 1 << 40
 
 
@@ -60,7 +54,7 @@ class CompactControl:
         for number, name in enumerate(LISTS):
             head = self.head + number
             self.record[name] = memory.mem_map["next"][head] = memory.mem_map["prev"][head] = head
-        for name in PROFILE_FIELDS:
+        for name in COMPACTION_FIELDS:
             self.record[name] = getattr(profile, name)
         self.record["batch"] = profile.batch or NO_LIMIT
         self.mode, self.record["mode"] = mode, mode

@@ -22,6 +22,7 @@ from movable.mm.isolate_migratepages import (
     behind,
     isolate_migratepages,
 )
+from movable.mm.list import list_count
 from movable.mm.mm_types import (
     COMPACT_CONTENDED,
     COMPACT_CONTINUE,
@@ -151,10 +152,12 @@ def begin_batch(zone: Array, cc: Array) -> int:
 
 
 @compiled
-def put_back_rest(node: Array, cc: Array, trace: Array) -> int:
+def put_back_rest(mem_map: Array, node: Array, cc: Array, trace: Array) -> int:
     """Put back what was not migrated."""
     left = cc[0]["nr_migratepages"] - cc[0]["nr_succeeded"]
-    trace_migratepages(node, trace, cc[0]["nr_succeeded"], left)
+    if cc[0]["remaining_pages_failed"]:
+        left = cc[0]["rc"] if cc[0]["rc"] >= 0 else list_count(mem_map, cc[0]["migratepages"])
+    trace_migratepages(node, trace, cc[0]["nr_migratepages"] - left, left)
     cc[0]["nr_migratepages"] = 0
     cc[0]["error"] = cc[0]["rc"]
     if cc[0]["error"] == 0:
@@ -240,7 +243,7 @@ def compact_step(
     if step == steps.MIGRATE_BATCH:
         return begin_batch(zone, cc)
     if step == steps.BATCH_MIGRATED:
-        return put_back_rest(node, cc, trace)
+        return put_back_rest(mem_map, node, cc, trace)
     if step == steps.END_ROUND:
         return end_round(mem_map, zone, pageblock, node, cc)
     return end_zone(mem_map, zone, pageblock, node, cc, trace)

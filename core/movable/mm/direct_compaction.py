@@ -72,7 +72,7 @@ def try_to_compact_pages(memory: Memory, request: Request, priority: int) -> tup
     result, order, call = t.COMPACT_SKIPPED, request.order, memory.engine.call
     if not gfp_compaction_allowed(request.gfp_mask):
         return result, -1
-    memory.make_room_for_events()
+    memory.event_buffer.make_room()
     call(trace_try_to_compact_pages, order, request.gfp_mask, priority)
     for z in zonelist(memory, request.highest_zoneidx):
         if priority > t.COMPACT_PRIO_SYNC_FULL and call(compaction_deferred, z, order):
@@ -111,9 +111,9 @@ def compact_zone_order(memory: Memory, z: int, request: Request, priority: int) 
             status = cc.compact_zone(z)
         finally:
             cc.close()
-    if captured:
-        return t.COMPACT_SUCCESS, captured[0]
-    return status, -1
+    if not captured:
+        return status, -1
+    return (t.COMPACT_SUCCESS if memory.profile.capture_is_success else status), captured[0]
 
 
 @contextmanager

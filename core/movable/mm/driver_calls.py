@@ -189,7 +189,7 @@ def lock_to_put_back(cc: CompactControl, pfn: int) -> None:
 
 def flush_trace(cc: CompactControl, pfn: int) -> None:
     """Make room for further events."""
-    cc.memory.flush_trace()
+    cc.memory.event_buffer.flush()
 
 
 def _point(label: str) -> Callable[[CompactControl, int], None]:

@@ -25,6 +25,12 @@ the migrate scanner already (FF-2)."""
 
 
 @compiled
+def at_least_one(cc: Array, limit: int) -> int:
+    """How many entries of a list to look at: one at least, or at most (X-7)."""
+    return min(limit, 1) if cc[0]["fast_limit_is_one"] else max(limit, 1)
+
+
+@compiled
 def next_search_order(cc: Array, order: int) -> int:
     """The order to try after *order*, all of them in a circle; -1 when it closes (FF-3)."""
     order -= 1
@@ -79,7 +85,7 @@ def fast_isolate_freepages(
     if cc[0]["order"] <= 0:
         return
     z = cc[0]["zone"]
-    limit = max(1, freelist_scan_limit(cc) >> 1)
+    limit = at_least_one(cc, freelist_scan_limit(cc) >> 1)
     scan_start = cc[0]["free_pfn"] >= zone[z]["init_free_pfn"]
     if scan_start:
         limit = 1 << node[0]["pageblock_order"] >> 1
@@ -105,14 +111,15 @@ def fast_isolate_freepages(
                 pages = isolate_free_page(mem_map, zone, pageblock, node, z, found, order)
                 if pages:
                     set_aside(mem_map, cc, z, found, order)
-                    scanned += pages - 1
+                    if not cc[0]["free_block_counts_as_one"]:
+                        scanned += pages - 1
                     cc[0]["nr_freepages"] += pages
                     count_vm_events(node, COMPACTISOLATED, pages)
                 else:
                     found = -1
                     order = int(cc[0]["search_order"]) + 1
             if looked >= limit:
-                limit = max(1, limit >> 1)
+                limit = at_least_one(cc, limit >> 1)
         order = next_search_order(cc, order)
     highest = max(block_start(node, highest), int(zone[z]["start_pfn"])) if highest >= 0 else 0
     around = found
@@ -132,7 +139,7 @@ def restart_free_scan(
     mem_map: Array, zone: Array, node: Array, cc: Array, highest: int, least: int
 ) -> int:
     """Move the free scanner to the highest block seen, or to *least*; its frame, or -1 (FF-8)."""
-    if highest >= least:
+    if highest >= least or (highest and cc[0]["highest_may_be_low"]):
         cc[0]["free_pfn"] = highest
         return highest
     if not cc[0]["direct_compaction"] or least >= node[0]["nr_frames"]:

@@ -61,7 +61,8 @@ def isolate_freepages_block(
             if pages == 0:
                 break
             set_aside(mem_map, cc, z, pfn, order)
-            scanned += pages - 1
+            if not cc[0]["free_block_counts_as_one"]:
+                scanned += pages - 1
             isolated += pages
             cc[0]["nr_freepages"] += pages
             if not strict and cc[0]["nr_migratepages"] <= cc[0]["nr_freepages"]:

@@ -65,12 +65,11 @@ class Kcompactd:
         :raises ContractViolation: a driver broke a promise.
         """
         score = self._score()
-        helped = True
-        if self.node["compaction_proactiveness"][0] and score > self._high():
-            self._proactive_compact_node()
-            helped = self._score() < score
+        if not self.node["compaction_proactiveness"][0] or score <= self._high():
+            return True
+        self._proactive_compact_node()
         self.memory.engine.call(trace_word, KCOMPACTD_SLEEP)
-        return helped
+        return self._score() < score
 
     def _score(self) -> int:
         return int(self.memory.engine.call(fragmentation_score_node))
@@ -86,7 +85,7 @@ class Kcompactd:
         ]
 
     def _node_suitable(self) -> bool:
-        self.memory.make_room_for_events()
+        self.memory.event_buffer.make_room()
         order = int(self.node["kcompactd_max_order"][0])
         highest = int(self.node["kcompactd_highest_zoneidx"][0])
         suitable = self.memory.engine.call
@@ -121,7 +120,7 @@ class Kcompactd:
 
     def _compact_zone(self, cc: CompactControl, z: int, order: int) -> None:
         call, index = self.memory.engine.call, int(self.memory.zone["zone_idx"][z])
-        self.memory.make_room_for_events()
+        self.memory.event_buffer.make_room()
         if call(compaction_deferred, z, order):
             return
         if call(compaction_suitable, z, order, 0, index) != t.COMPACT_CONTINUE:

@@ -47,6 +47,16 @@ def list_empty(mem_map: Array, head: int) -> bool:
 
 
 @compiled
+def list_count(mem_map: Array, head: int) -> int:
+    """How many entries the list at *head* has."""
+    count, entry = 0, int(mem_map[head]["next"])
+    while entry != head:
+        count += 1
+        entry = int(mem_map[entry]["next"])
+    return count
+
+
+@compiled
 def list_splice(mem_map: Array, source: int, head: int) -> None:
     """Move all of one list to the front of another."""
     first, last = mem_map[source]["next"], mem_map[source]["prev"]

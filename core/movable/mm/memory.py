@@ -21,15 +21,15 @@ from movable.mm import (
     population,
     slowpath,
     swap,
-    tracepoints,
     validate,
     views,
 )
 from movable.mm import mm_types as t
 from movable.mm.engine import Engine
+from movable.mm.event_buffer import EventBuffer
 from movable.mm.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL
 from movable.mm.kcompactd import Kcompactd
-from movable.mm.profile import PROFILES, Profile
+from movable.mm.profile import ALLOCATOR_FIELDS, PROFILES, Profile
 from movable.mm.vmscan import HeldBack, NothingToReclaim
 from movable.page import Page
 from movable.page_flags import NO_ZONE, ZONE_SHIFT
@@ -41,11 +41,8 @@ if TYPE_CHECKING:
 Array = Any
 NR_COMPACTORS = 16
 HEADS_PER_COMPACTOR = 5
-TRACE_WORDS = 1 << 18
-"""Room for events that compiled code writes before they are moved elsewhere."""
-TRACE_COUNT = t.word_index(t.NODE, "trace_count")
 FAULT = t.word_index(t.NODE, "fault")
-"""Where these stand in the node's words."""
+"""Where this stands in the node's words."""
 
 
 class _Words(dict[object, int]):
@@ -133,7 +130,8 @@ class Memory:
         self.node = np.zeros(1, t.NODE)
         self.node_words = t.words(self.node.view(np.int64))
         self.pageblock = np.full(-(-nr_frames >> self.pageblock_order), t.MOVABLE, np.uint8)
-        self._make_trace()
+        self.event_buffer = EventBuffer(self.node, len(self.pageblock))
+        self.trace = self.event_buffer.trace
         frames = self.mem_map[:nr_frames]
         frames["flags"] = NO_ZONE << ZONE_SHIFT
         head = np.arange(nr_frames, nr_frames + heads)
@@ -148,6 +146,8 @@ class Memory:
         node["capture_zone"] = node["captured"] = -1
         node["compaction_proactiveness"], node["extfrag_threshold"] = 20, 500
         node["compact_unevictable_allowed"] = 1
+        for name in ALLOCATOR_FIELDS:
+            node[name] = getattr(self.profile, name)
         for z, name in enumerate(self.zone_names):
             self.zone["zone_idx"][z] = t.ZONE_TYPES.index(name) if name in t.ZONE_TYPES else z
         node["kcompactd_highest_zoneidx"] = self.zone["zone_idx"].max()
@@ -170,36 +170,10 @@ class Memory:
         head += t.NR_LRU_LISTS
         self.free_heads = list(range(head, len(self.mem_map), HEADS_PER_COMPACTOR))
 
-    def _make_trace(self) -> None:
-        """A place for events, in which there is always room for what one page can cause."""
-        blocks = len(self.pageblock) + 1
-        room = blocks * tracepoints.WORDS_OF_A_BLOCK + tracepoints.WORDS_OF_A_PAGE
-        self.trace = np.empty(TRACE_WORDS + room, np.int32)
-        self.node["trace_limit"] = TRACE_WORDS
-        self._earlier_events: list[Array] = []
-
-    def make_room_for_events(self) -> None:
-        """Flush the trace if it is nearly full."""
-        if self.node_words[TRACE_COUNT] > TRACE_WORDS:
-            self.flush_trace()
-
-    @property
-    def trace_words(self) -> int:
-        """How many words of events have been written so far."""
-        return sum(map(len, self._earlier_events)) + int(self.node_words[TRACE_COUNT])
-
-    def flush_trace(self) -> None:
-        """Move the events written so far out of compiled code's way."""
-        used = self.node_words[TRACE_COUNT]
-        self._earlier_events.append(self.trace[:used].copy())
-        self.node_words[TRACE_COUNT] = 0
-
     @property
     def events(self) -> Array:
         """The trace so far, as a stream of words (tracepoints.py says how to read it)."""
-        self.flush_trace()
-        self._earlier_events = [np.concatenate(self._earlier_events)]
-        return self._earlier_events[0]
+        return self.event_buffer.all()
 
     # What `Page` needs.
 

@@ -180,7 +180,8 @@ def end_own_migrate(
         compaction_free(mem_map, cc, target)
     else:
         mem_map[target]["refcount"] -= 1
-        folio_add_lru(mem_map, zone, pageblock, node, target, mapped > 0)
+        drain = mapped > 0 and cc[0]["drains_after_mapped_page"]
+        folio_add_lru(mem_map, zone, pageblock, node, target, drain)
     settle_lru_page(mem_map, zone, pageblock, node, cc, pfn, rc)
     return steps.PAGE_TRIED
 

@@ -173,7 +173,8 @@ def unmap_and_move(
         if rc == 0:
             # The batch is emptied before a page becomes visible to processes again.
             mem_map[target]["refcount"] -= 1
-            folio_add_lru(mem_map, zone, pageblock, node, target, mapped > 0)
+            drain = mapped > 0 and cc[0]["drains_after_mapped_page"]
+            folio_add_lru(mem_map, zone, pageblock, node, target, drain)
         if mapped:
             place = source if rc else target
             trace_pte(node, trace, REMOVE_MIGRATION_PTE, place, mapped)

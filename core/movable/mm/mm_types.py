@@ -146,6 +146,9 @@ NODE = np.dtype(
         ("compaction_proactiveness", "i8"),
         ("extfrag_threshold", "i8"),
         ("compact_unevictable_allowed", "i8"),
+        # The profile's fields of the same names.
+        ("three_pcp_lists", "i8"),
+        ("migration_events", "i8"),
     ],
     align=True,
 )
@@ -231,6 +234,11 @@ COMPACT_CONTROL = np.dtype(
         ("retries_fail_with_enomem", "i8"),
         ("batch", "i8"),
         ("counts_isolated_driver_pages", "i8"),
+        ("free_block_counts_as_one", "i8"),
+        ("fast_limit_is_one", "i8"),
+        ("highest_may_be_low", "i8"),
+        ("remaining_pages_failed", "i8"),
+        ("drains_after_mapped_page", "i8"),
     ],
     align=True,
 )

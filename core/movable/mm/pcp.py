@@ -11,7 +11,7 @@ from typing import Any
 from movable.mm.buddy import free_one_page
 from movable.mm.compiled import compiled
 from movable.mm.fallback import rmqueue
-from movable.mm.list import list_add, list_add_tail, list_del, list_empty
+from movable.mm.list import list_add, list_add_tail, list_del, list_empty, list_next
 from movable.mm.mm_types import (
     CMA,
     MIGRATE_PCPTYPES,
@@ -31,6 +31,8 @@ Array = Any
 @compiled
 def pcp_allowed_order(node: Array, order: int) -> bool:
     """Blocks of *order* pass through the per-CPU lists."""
+    if order == 0 or node[0]["three_pcp_lists"]:
+        return order == 0
     return bool(order <= PAGE_ALLOC_COSTLY_ORDER or order == node[0]["pageblock_order"])
 
 
@@ -51,12 +53,61 @@ def pindex_to_order(node: Array, pindex: int) -> int:
 
 
 @compiled
+def free_pcppage(
+    mem_map: Array, zone: Array, pageblock: Array, node: Array, z: int, pfn: int, order: int
+) -> None:
+    """Give one block that was on a CPU's list back to the free lists, as what it came."""
+    migratetype = int(mem_map[pfn]["private"])
+    if zone[z]["isolate_blocks"]:
+        migratetype = block_type(pageblock, node, pfn)
+    mem_map[pfn]["private"] = 0
+    free_one_page(mem_map, zone, pageblock, node, z, pfn, order, migratetype)
+
+
+@compiled
+def free_pcppages_by_share(
+    mem_map: Array, zone: Array, pageblock: Array, node: Array, z: int, count: int
+) -> None:
+    """The same up to 5.13 (X-6): from three lists in turn, of each as many as lists were passed.
+
+    All are taken first, and freed in the order in which they were taken.
+    """
+    cpu = node[0]["cpu"]
+    first = zone[z]["pcp_list"][cpu]
+    taken = first + MIGRATE_PCPTYPES  # a list that nothing else uses on such a kernel
+    migratetype = share = 0
+    while count > 0:
+        share += 1
+        migratetype = (migratetype + 1) % MIGRATE_PCPTYPES
+        if list_empty(mem_map, first + migratetype):
+            continue
+        if share == MIGRATE_PCPTYPES:
+            share = count
+        while True:
+            pfn = int(mem_map[first + migratetype]["prev"])
+            list_del(mem_map, pfn)
+            list_add_tail(mem_map, pfn, taken)
+            zone[z]["pcp_count"][cpu] -= 1
+            count -= 1
+            share -= 1
+            if count == 0 or share == 0 or list_empty(mem_map, first + migratetype):
+                break
+    while not list_empty(mem_map, taken):
+        pfn = list_next(mem_map, taken)
+        list_del(mem_map, pfn)
+        free_pcppage(mem_map, zone, pageblock, node, z, pfn, 0)
+
+
+@compiled
 def free_pcppages_bulk(
     mem_map: Array, zone: Array, pageblock: Array, node: Array, z: int, count: int, pindex: int
 ) -> None:
     """Give *count* pages back to the free lists, oldest first, beginning with list *pindex*."""
     cpu = node[0]["cpu"]
     count = min(zone[z]["pcp_count"][cpu], count)
+    if node[0]["three_pcp_lists"]:
+        free_pcppages_by_share(mem_map, zone, pageblock, node, z, count)
+        return
     while count > 0:
         head = zone[z]["pcp_list"][cpu] + pindex
         order = pindex_to_order(node, pindex)
@@ -65,11 +116,7 @@ def free_pcppages_bulk(
             list_del(mem_map, pfn)
             count -= 1 << order
             zone[z]["pcp_count"][cpu] -= 1 << order
-            migratetype = int(mem_map[pfn]["private"])
-            if zone[z]["isolate_blocks"]:
-                migratetype = block_type(pageblock, node, pfn)
-            mem_map[pfn]["private"] = 0
-            free_one_page(mem_map, zone, pageblock, node, z, pfn, order, migratetype)
+            free_pcppage(mem_map, zone, pageblock, node, z, pfn, order)
         pindex = (pindex + 1) % NR_PCP_LISTS
 
 
@@ -132,7 +179,9 @@ def free_unref_page(
         zone[z]["pcp_free_factor"][cpu] and order > 0 and order <= PAGE_ALLOC_COSTLY_ORDER
     )
     if free_high or zone[z]["pcp_count"][cpu] >= pcp_limit(zone, z, cpu):
-        count = nr_pcp_free(zone, z, cpu, free_high)
+        count = int(zone[z]["pcp_batch"][cpu])
+        if not node[0]["three_pcp_lists"]:
+            count = nr_pcp_free(zone, z, cpu, free_high)
         free_pcppages_bulk(mem_map, zone, pageblock, node, z, count, pindex)
 
 

@@ -120,7 +120,8 @@ class SlowPath:
             return False
         self.priority = t.COMPACT_PRIO_ASYNC
         hopeless = self.result in (t.COMPACT_SKIPPED, t.COMPACT_DEFERRED)
-        return hopeless or bool(self.gfp & Gfp.THISNODE)
+        this_node = self.memory.profile.gives_up_on_this_node and self.gfp & Gfp.THISNODE
+        return hopeless or bool(this_node)
 
     def _attempt(self) -> tuple[int, int]:
         """Reclaim, then compact: the block's frame or -1, and how many pages were reclaimed."""

@@ -141,6 +141,8 @@ def trace_end(
 @compiled
 def trace_migrate_pages_start(node: Array, trace: Array, mode: int) -> None:
     """Append MIGRATE_PAGES_START."""
+    if not node[0]["migration_events"]:
+        return
     trace_word(node, trace, MIGRATE_PAGES_START)
     trace_word(node, trace, mode)
 
@@ -168,6 +170,8 @@ def trace_pte(node: Array, trace: Array, event: int, pfn: int, mapcount: int) ->
 
     As with all of these, the caller has seen to it that there is room.
     """
+    if not node[0]["migration_events"]:
+        return
     at = node[0]["trace_count"]
     trace[at] = event
     trace[at + 1] = pfn

@@ -75,7 +75,7 @@ class HeldBack:
     def _shrink_zones(self, order: int, highest_zoneidx: int, priority: int) -> tuple[int, bool]:
         """Reclaim unless compaction could begin in every zone; and whether in some it could."""
         memory, ready, due = self.memory, False, False
-        memory.make_room_for_events()
+        memory.event_buffer.make_room()
         for z in reversed(range(len(memory.zone_names))):
             if memory.zone["zone_idx"][z] > highest_zoneidx:
                 continue
@@ -89,7 +89,7 @@ class HeldBack:
     def shrink_node(self, order: int, highest_zoneidx: int, priority: int) -> int:
         """Free some pages: how many. The lower *priority*, the harder the search for them."""
         if self.events_before is None:
-            self.events_before = self.memory.trace_words
+            self.events_before = len(self.memory.event_buffer)
         return 0
 
     def reclaimable(self, z: int) -> int:

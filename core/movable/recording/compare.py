@@ -20,7 +20,8 @@ from movable.recording import format as f
 
 Array = Any
 Pair = list[int]
-EVENT = re.compile(r"^\s*.+-\d+\s+\[\d+\]\s+\S+\s+[\d.]+: (\w+): (.*)$")
+EVENT = re.compile(r"^\s*(.+)-\d+\s+\[\d+\]\s+\S+\s+[\d.]+: (\w+): (.*)$")
+SLEEP = "mm_compaction_kcompactd_sleep"
 PFN_MASK = (1 << 40) - 1
 AFTER = ("pages1", "free1", "zones1", "log", "trace")
 """What a recording holds of *after*, and of the way there."""
@@ -49,8 +50,13 @@ def compare(theirs: str | Path, ours: str | Path) -> Comparison:
     if not has_after(theirs):
         text = f"it lacks some of {', '.join(AFTER)}, so there is nothing to compare with"
         raise BadInput(str(theirs), text, "write our outcome with --dump OUT.npz")
-    with np.load(theirs, allow_pickle=False) as recorded, np.load(ours, allow_pickle=False) as made:
-        return Comparer(*({name: data[name] for name in AFTER} for data in (recorded, made))).run()
+    return Comparer(after_half(theirs), after_half(ours)).run()
+
+
+def after_half(path: str | Path) -> dict[str, Array]:
+    """What the file at *path* says of the memory afterwards, by name."""
+    with np.load(path, allow_pickle=False) as data:
+        return {name: data[name] for name in AFTER}
 
 
 def has_after(path: str | Path) -> bool:
@@ -175,13 +181,21 @@ class Comparer:
 
 
 def events(trace: str) -> list[tuple[str, str]]:
-    """Name and fields of every event of an ftrace text; of a pte only its frame number."""
+    """Name and fields of every event of an ftrace text; of a pte only its frame number.
+
+    Left out is a daemon that goes to sleep without having done anything: that was its timer.
+    """
     found = []
+    at_work: set[str] = set()
     for line in trace.splitlines():
         match = EVENT.match(line)
-        if match:
-            name, fields = match.groups()
-            found.append((name, pte_frame(name, fields)))
+        if match is None:
+            continue
+        task, name, fields = match.groups()
+        if name == SLEEP and task not in at_work:
+            continue
+        (at_work.discard if name == SLEEP else at_work.add)(task)
+        found.append((name, pte_frame(name, fields)))
     return found
 
 

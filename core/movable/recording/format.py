@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from movable.errors import BadInput, UnsupportedAction
+from movable.mm.profile import PROFILES, Profile, of_release
 
 Array = Any
 
@@ -71,6 +72,8 @@ class Inputs:
     cpu: int
     action: str
     release: str
+    quiet: bool
+    """Nobody else worked in the kernel meanwhile."""
 
 
 def read(path: str | Path) -> Inputs:
@@ -87,11 +90,12 @@ def read(path: str | Path) -> Inputs:
                 raise BadInput(str(path), f"it has no {', '.join(missing)}", REMEDY)
             arrays = {name: data[name] for name in names}
             release = str(data["uname"]) if "uname" in data.files else ""
+            quiet = bool(data["quiet"]) if "quiet" in data.files else True
     except FileNotFoundError:
         raise BadInput(str(path), "no such recording", "check the path") from None
     except UNREADABLE as error:
         raise BadInput(str(path), f"not a readable recording ({error})", REMEDY) from None
-    return _inputs(path, arrays, release)
+    return _inputs(path, arrays, release, quiet=quiet)
 
 
 def _archive(file: BinaryIO) -> np.lib.npyio.NpzFile:
@@ -101,7 +105,7 @@ def _archive(file: BinaryIO) -> np.lib.npyio.NpzFile:
     return data
 
 
-def _inputs(path: Path, arrays: dict[str, Array], release: str) -> Inputs:
+def _inputs(path: Path, arrays: dict[str, Array], release: str, *, quiet: bool) -> Inputs:
     place = str(path)
     for name, layout in (("pages0", PAGES), ("free0", FREE)):
         if arrays[name].dtype != layout or arrays[name].ndim != 1:
@@ -125,6 +129,7 @@ def _inputs(path: Path, arrays: dict[str, Array], release: str) -> Inputs:
         cpu=_scalar(arrays["cpu"], f"{place}: cpu"),
         action=lines[-1].strip(),
         release=release,
+        quiet=quiet,
     )
 
 
@@ -168,14 +173,14 @@ def _pairs(words: list[str], place: str) -> dict[str, int]:
         raise BadInput(place, "not pairs of a name and a number", REMEDY) from None
 
 
-def check_kernel(inputs: Inputs) -> None:
-    """Refuse a recording of a kernel whose rules are not known.
+def kernel(inputs: Inputs) -> Profile:
+    """The rules of the kernel that was recorded; of 6.1 if the recording does not say.
 
-    :raises UnsupportedAction: it is of another version.
+    :raises UnsupportedAction: they are not known.
     """
-    if inputs.release and not inputs.release.startswith("6.1."):
-        raise UnsupportedAction(
-            f"{inputs.name}: uname",
-            f"recorded on Linux {inputs.release}",
-            "this version knows the rules of 6.1 only",
-        )
+    found = of_release(inputs.release or "6.1")
+    if found is None:
+        known = ", ".join(PROFILES)
+        problem = f"recorded on Linux {inputs.release}"
+        raise UnsupportedAction(f"{inputs.name}: uname", problem, f"known are the rules of {known}")
+    return found

@@ -80,6 +80,7 @@ def load(inputs: Inputs) -> Loaded:
         len(inputs.pages),
         inputs.zone_names,
         nr_cpus=1 + max(line["cpu"] for line in inputs.cpus),
+        profile=f.kernel(inputs),
     )
     memory.node["cpu"] = inputs.cpu
     load_zones(inputs, memory)

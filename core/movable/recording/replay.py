@@ -7,11 +7,13 @@ import time
 from pathlib import Path
 
 from movable.errors import BadInput
+from movable.mm import tracepoints
 from movable.mm.vmscan import HeldBack
 from movable.recording import dump as dumping
 from movable.recording.actions import parse
-from movable.recording.compare import compare, has_after
-from movable.recording.format import check_kernel, read
+from movable.recording.block_level import figures
+from movable.recording.compare import Comparison, after_half, compare, has_after
+from movable.recording.format import read
 from movable.recording.load import Loaded, load
 from movable.recording.report import Report
 
@@ -42,7 +44,6 @@ def simulate(path: str | Path) -> tuple[Loaded, float]:
     :raises UnsupportedAction: the action is not one that this version knows.
     """
     inputs = read(path)
-    check_kernel(inputs)
     action = parse(inputs)
     loaded = load(inputs)
     loaded.memory.vmscan = HeldBack(loaded.memory)
@@ -60,16 +61,28 @@ def run(recording: str | Path, dump: Path | None = None) -> Report:
     """
     path = find(recording)
     loaded, seconds = simulate(path)
-    before, after = loaded.inputs.vm, loaded.memory.vmstat()
     arrays = dumping.after(loaded)
-    comparison = None
+    comparison = block_level = None
     if dump is None or has_after(path):
         with tempfile.TemporaryDirectory() as folder:
             ours = Path(folder, "ours.npz")
             dumping.write(ours, arrays)
             comparison = compare(path, ours)
+        if not loaded.inputs.quiet:
+            block_level = figures(after_half(path), arrays)
     if dump is not None:
         _write(dump, arrays)
+    return _report(path, loaded, seconds, comparison, block_level)
+
+
+def _report(
+    path: Path,
+    loaded: Loaded,
+    seconds: float,
+    comparison: Comparison | None,
+    block_level: dict[str, object] | None,
+) -> Report:
+    before, after = loaded.inputs.vm, loaded.memory.vmstat()
     scanned = ("compact_migrate_scanned", "compact_free_scanned")
     theirs = [loaded.memory.owner_names.index(driver.mapping.name) for driver in loaded.unscripted]
     return Report(
@@ -80,7 +93,19 @@ def run(recording: str | Path, dump: Path | None = None) -> Report:
         frames_scanned=sum(after[name] - before.get(name, 0) for name in scanned),
         seconds=seconds,
         unscripted=sum(int((loaded.memory.owners() == code).sum()) for code in theirs),
+        quiet=loaded.inputs.quiet,
+        reclaim_at_event=_events_before_reclaim(loaded),
+        block_level=block_level,
     )
+
+
+def _events_before_reclaim(loaded: Loaded) -> int | None:
+    """How many events came before reclaim would have begun; None if it would not have."""
+    words = loaded.memory.vmscan.events_before
+    if words is None:
+        return None
+    found = list(tracepoints.events(loaded.memory.events[:words]))
+    return sum(f[1] if number in tracepoints.PTE_EVENTS else 1 for number, f in found)
 
 
 def _write(path: Path, arrays: dict[str, object]) -> None:

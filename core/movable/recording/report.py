@@ -37,6 +37,12 @@ class Report:
     """Of the simulation alone, compiled code warm."""
     unscripted: int
     """Pages of real drivers, whose content nobody recorded; the scripted driver answered."""
+    quiet: bool = True
+    """Nobody else worked in the kernel meanwhile; else much cannot be equal."""
+    reclaim_at_event: int | None = None
+    """How many events came before reclaim would have begun, which a replay leaves out."""
+    block_level: dict[str, Any] | None = None
+    """Figures of the whole memory (block_level.py), for a recording that is not quiet."""
 
     @property
     def identical(self) -> bool:
@@ -56,12 +62,24 @@ class Report:
             "pages_migrated": self.pages_migrated,
             "frames_scanned": self.frames_scanned,
             "unscripted_pages": self.unscripted,
+            "quiet": self.quiet,
+            "reclaim_at_event": self.reclaim_at_event,
+            "block_level": self.block_level,
             "seconds": round(self.seconds, 6),
         }
 
     def to_json(self) -> str:
         """The same as text."""
         return json.dumps(self.to_dict(), indent=2)
+
+    def _not_quiet(self) -> list[str]:
+        """What to make of the comparison if others worked in the kernel meanwhile."""
+        if self.quiet or self.block_level is None:
+            return []
+        lines = ["  not a quiet recording: other tasks or reclaim took and freed frames meanwhile"]
+        if self.reclaim_at_event is not None:
+            lines.append(f"  reclaim may have acted from event {self.reclaim_at_event:,} on")
+        return lines + _block_level(self.block_level)
 
     def __str__(self) -> str:
         work = f"{self.pages_migrated:,} pages migrated, {self.frames_scanned:,} frames scanned"
@@ -75,9 +93,22 @@ class Report:
             )
         verdict = "identical to the kernel" if self.identical else "NOT what the kernel did"
         lines.append(f"  {verdict}: {work}")
+        lines += self._not_quiet()
         if self.comparison.first_difference:
             lines.append(f"  first difference: {self.comparison.first_difference}")
         return "\n".join(lines)
+
+
+def _block_level(figures: dict[str, Any]) -> list[str]:
+    """The figures of the whole memory, a line each."""
+    alike, blocks = figures["blocks_alike"]
+    rows = [(name.replace("_", " "), *figures[name]) for name in ("free_pages", "free_huge_pages")]
+    rows += [(f"unusable index, zone {z}", *pair) for z, pair in figures["unusable_index"].items()]
+    return [
+        "  by block, not frame by frame:  ours, the kernel's",
+        *(f"    {name:<24} {ours:>9,} {theirs:>9,}" for name, ours, theirs in rows),
+        f"    {'pageblocks about alike':<24} {alike:>9,} of {blocks:,}",
+    ]
 
 
 def _table(comparison: Comparison) -> list[str]:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from movable.mm import tracepoints as tp
-from movable.mm.memory import TRACE_COUNT, Memory
+from movable.mm.event_buffer import TRACE_COUNT
+from movable.mm.memory import Memory
 from movable.mm.tracepoints import remove_pte, set_pte
 from movable.recording import compare
 

@@ -10,7 +10,7 @@ import pytest
 from core.recording.altered import write
 from movable.errors import UnsupportedAction
 from movable.recording.actions import Action, parse
-from movable.recording.format import check_kernel, read
+from movable.recording.format import kernel, read
 
 
 def action(folder: Path, text: str) -> Action:
@@ -85,4 +85,4 @@ def test_another_kernels_recording_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "x.npz", lambda found: found.update(uname=np.array("6.12.95")))
 
     with pytest.raises(UnsupportedAction, match=r"recorded on Linux 6\.12\.95"):
-        check_kernel(read(path))
+        kernel(read(path))
