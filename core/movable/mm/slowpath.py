@@ -8,8 +8,9 @@ reclaim does is the machine's choice (vmscan.py); without one, nothing can be re
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
+from movable.errors import BadInput
 from movable.mm import mm_types as t
 from movable.mm import page_alloc
 from movable.mm.direct_compaction import (
@@ -49,8 +50,11 @@ def alloc_pages(memory: Memory, gfp_mask: int, order: int) -> int:
     """A block of *order*, its head with one reference; -1 if there is none (__alloc_pages()).
 
     :raises ContractViolation: memory was compacted, and a driver broke a promise.
+    :raises BadInput: no machine has such blocks, or this one none of the zones asked for.
     """
     gfp = int(gfp_mask)
+    if not 0 <= order < memory.max_order:
+        _no_such_order(memory, order)
     pfn = memory.engine.call(
         page_alloc.alloc_pages_fast,
         gfp,
@@ -62,12 +66,21 @@ def alloc_pages(memory: Memory, gfp_mask: int, order: int) -> int:
     return int(pfn) if pfn >= 0 else SlowPath(memory, gfp, order).run()
 
 
+def _no_such_order(memory: Memory, order: int) -> NoReturn:
+    largest = memory.max_order - 1
+    raise BadInput("order", f"no block of order {order}", f"the largest is of order {largest}")
+
+
 class SlowPath:
     """One request's way through reclaim and compaction (__alloc_pages_slowpath())."""
 
     def __init__(self, memory: Memory, gfp: int, order: int) -> None:
         self.memory, self.gfp, self.order = memory, gfp, order
         self.request = Request.of(gfp, order, gfp_to_alloc_flags(gfp, order))
+        if not zonelist(memory, self.request.highest_zoneidx):
+            wanted = t.ZONE_TYPES[self.request.highest_zoneidx]
+            there = ", ".join(memory.zone_names)
+            raise BadInput("gfp_mask", f"no zone up to {wanted}", f"this machine has {there}")
         self.reclaiming = memory.vmscan.reclaiming
         self.may_reclaim = bool(gfp & Gfp.DIRECT_RECLAIM) and not self.reclaiming
         self.may_compact = gfp_compaction_allowed(gfp)

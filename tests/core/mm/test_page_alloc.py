@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from core.mm.ground import Ground, listed, small
-from movable.errors import OutOfMemory
+from movable.errors import BadInput, OutOfMemory
 from movable.mm import mm_types as t
 from movable.mm import page_alloc
-from movable.mm.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL
+from movable.mm.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL, Gfp
 from movable.mm.memory import Memory
 from movable.page_flags import PG_dirty, PG_slab
 
@@ -146,3 +146,24 @@ def test_a_failing_allocation_may_be_helped() -> None:
     with pytest.raises(OutOfMemory):
         memory.alloc_pages(GFP_HIGHUSER_MOVABLE, 1)
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize("order", [-1, 5])
+def test_there_is_no_such_order(order: int) -> None:
+    """The largest has one less than there are orders."""
+    memory = Memory.blank(64, **SMALL)
+
+    with pytest.raises(BadInput) as error:
+        memory.alloc_pages(GFP_KERNEL, order)
+
+    assert str(error.value) == f"order: no block of order {order}; the largest is of order 4"
+
+
+def test_a_zone_that_is_not_there_cannot_serve() -> None:
+    """Nor can any above it."""
+    memory = Memory.blank(64, ("DMA32", 64), **SMALL)
+
+    with pytest.raises(BadInput) as error:
+        memory.alloc_pages(Gfp.DMA, 0)
+
+    assert str(error.value) == "gfp_mask: no zone up to DMA; this machine has DMA32"
