@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from movable.errors import UnsupportedAction
@@ -20,8 +20,8 @@ from movable.mm.gfp import ALLOC_CPUSET, GFP_KERNEL, Gfp
 from movable.recording import format as f
 
 if TYPE_CHECKING:
+    from movable.mm.memory import Memory
     from movable.recording.format import Inputs
-    from movable.recording.load import Loaded
 
 KNOWN = (
     "quiet manual N, quiet hold N ORDER KIND FLAGS, quiet direct N ORDER PRIORITY TYPE,"
@@ -43,12 +43,16 @@ class Action:
     numbers: tuple[int, ...]
     kind: str = ""
 
-    def run(self, loaded: Loaded) -> None:
-        """Do it to the memory of *loaded*.
+    def run(self, memory: Memory, log: list[int]) -> None:
+        """Do it to *memory*, and write down what came of each request, six numbers (format.LOG).
 
         :raises ContractViolation: a driver broke a promise.
         """
-        _ACTIONS[self.verb](loaded, self)
+        _ACTIONS[self.verb](memory, log, self)
+
+    def once(self) -> Action:
+        """The same, done but once."""
+        return replace(self, numbers=(1, *self.numbers[1:]))
 
 
 def parse(inputs: Inputs) -> Action:
@@ -91,12 +95,12 @@ def _impossible(action: Action) -> str:
     return ""
 
 
-def _manual(loaded: Loaded, action: Action) -> None:
+def _manual(memory: Memory, log: list[int], action: Action) -> None:
     for _ in range(action.numbers[0]):
-        loaded.memory.compact_memory()
+        memory.compact_memory()
 
 
-def _hold(loaded: Loaded, action: Action) -> None:
+def _hold(memory: Memory, log: list[int], action: Action) -> None:
     """Allocate until there is no more, and keep it."""
     count, order, flags = action.numbers
     gfp = GFP_KERNEL | Gfp.NOWARN | Gfp.NORETRY | KINDS[action.kind]
@@ -107,41 +111,41 @@ def _hold(loaded: Loaded, action: Action) -> None:
     if flags & NO_DIRECT_RECLAIM:
         gfp &= ~Gfp.DIRECT_RECLAIM
     for left in reversed(range(count)):
-        pfn = slowpath.alloc_pages(loaded.memory, gfp, order)
-        loaded.log += (f.OP_ALLOCATION, left, max(pfn, 0), 0, order, int(pfn >= 0))
+        pfn = slowpath.alloc_pages(memory, gfp, order)
+        log += (f.OP_ALLOCATION, left, max(pfn, 0), 0, order, int(pfn >= 0))
         if pfn < 0:
             return
 
 
-def _direct(loaded: Loaded, action: Action) -> None:
+def _direct(memory: Memory, log: list[int], action: Action) -> None:
     """Compact for blocks of *order*; take each, so that the next attempt has work."""
     count, order, priority, migratetype = action.numbers
-    memory, kind = loaded.memory, TYPES[migratetype]
+    kind = TYPES[migratetype]
     request = Request.of(GFP_KERNEL | kind, order, ALLOC_CPUSET)
     for attempt in range(count):
         with memory.vmscan.no_reclaim():
             result, pfn = try_to_compact_pages(memory, request, priority)
-        loaded.log += (f.OP_DIRECT, attempt, max(pfn, 0), 0, order, result)
+        log += (f.OP_DIRECT, attempt, max(pfn, 0), 0, order, result)
         if pfn < 0 and result == t.COMPACT_SUCCESS:
             pfn = slowpath.alloc_pages(memory, kind | Gfp.NOWARN, order)
-            loaded.log += (f.OP_AFTER_DIRECT, attempt, max(pfn, 0), 0, order, int(pfn >= 0))
+            log += (f.OP_AFTER_DIRECT, attempt, max(pfn, 0), 0, order, int(pfn >= 0))
 
 
-def _kcompactd(loaded: Loaded, action: Action) -> None:
+def _kcompactd(memory: Memory, log: list[int], action: Action) -> None:
     count, order, zone = action.numbers
     for _ in range(count):
-        loaded.memory.kcompactd.wakeup(order, zone)
-        loaded.memory.kcompactd.run()
+        memory.kcompactd.wakeup(order, zone)
+        memory.kcompactd.run()
 
 
-def _proactive(loaded: Loaded, action: Action) -> None:
-    node = loaded.memory.node
+def _proactive(memory: Memory, log: list[int], action: Action) -> None:
+    node = memory.node
     node["compaction_proactiveness"] = action.numbers[0]
-    loaded.memory.kcompactd.check_fragmentation()
+    memory.kcompactd.check_fragmentation()
     node["compaction_proactiveness"] = 0
 
 
-_ACTIONS: dict[str, Callable[[Loaded, Action], None]] = {
+_ACTIONS: dict[str, Callable[[Memory, list[int], Action], None]] = {
     "manual": _manual,
     "hold": _hold,
     "direct": _direct,
