@@ -39,6 +39,12 @@ INVALID = 1
     metavar="FILE.jsonl",
     help="Write every call to a driver, one JSON object a line.",
 )
+@click.option(
+    "--proc",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write to DIR what /proc/buddyinfo and the like say before and after, and the trace.",
+)
 def run(  # noqa: PLR0913, PLR0917  click hands over one argument an option
     experiment: str | None,
     seed: int | None,
@@ -47,6 +53,7 @@ def run(  # noqa: PLR0913, PLR0917  click hands over one argument an option
     jobs: int,
     plot: Path | None,
     trace: Path | None,
+    proc: Path | None,
 ) -> None:
     """Run an experiment; without a name, list those that come with movable.
 
@@ -60,7 +67,7 @@ def run(  # noqa: PLR0913, PLR0917  click hands over one argument an option
         raise BadInput("--trace", "one process cannot watch another", "leave out --jobs")
     if plot:
         _drawable(plot)
-    result = _run(Wanted(experiment, seed, out, jobs, plot, trace))
+    result = _run(Wanted(experiment, seed, out, jobs, plot, trace, proc))
     if as_json:
         click.echo(result.to_json(seconds=True), nl=False)
     else:
@@ -85,6 +92,7 @@ class Wanted(NamedTuple):
     jobs: int
     plot: Path | None
     trace: Path | None
+    proc: Path | None
 
 
 def _run(wanted: Wanted) -> Result:
@@ -102,6 +110,7 @@ def _run(wanted: Wanted) -> Result:
             jobs=wanted.jobs,
             keep=wanted.out,
             moments=wanted.plot is not None,
+            proc=wanted.proc,
             observe=tracing.attach,
             say=progress.say,
         )

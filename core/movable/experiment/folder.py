@@ -4,42 +4,44 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from movable.errors import BadInput
 
 
 class Folder:
-    """The folder of `--out`, made when there is something to put into it."""
+    """The folder of `--out` or another option, made when there is something to put into it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, option: str = "--out") -> None:
         """Check at once that *path* can be written, before anybody works for an hour.
 
         :raises BadInput: it cannot.
         """
-        self.path = path
+        self.path, self.option = path, option
         there = next(one for one in (path, *path.absolute().parents) if one.exists())
         if not there.is_dir():
-            raise _refused(path, f"{there} is not a folder")
+            raise self._refused(f"{there} is not a folder")
         if not os.access(there, os.W_OK | os.X_OK):
-            raise _refused(path, f"{there} cannot be written")
+            raise self._refused(f"{there} cannot be written")
 
     def write(self, files: Mapping[str, str | bytes]) -> list[Path]:
-        """Write *files*, name to text, and say where they are now."""
+        """Write *files*, name to text, and say where they are now. A name may have folders."""
         finals = [self.path / name for name in files]
         parts = [final.with_name(f".{final.name}.{os.getpid()}") for final in finals]
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            for final in finals:
+                final.parent.mkdir(parents=True, exist_ok=True)
             for part, content in zip(parts, files.values(), strict=True):
                 part.write_bytes(content.encode() if isinstance(content, str) else content)
             for part, final in zip(parts, finals, strict=True):
                 part.replace(final)
         except OSError as error:
             for part in parts:
-                part.unlink(missing_ok=True)
-            raise _refused(self.path, error.strerror or str(error)) from None
+                with suppress(OSError):
+                    part.unlink()
+            raise self._refused(error.strerror or str(error)) from None
         return finals
 
-
-def _refused(path: Path, problem: str) -> BadInput:
-    return BadInput(f"--out {path}", problem, "name a folder that can be written")
+    def _refused(self, problem: str) -> BadInput:
+        return BadInput(f"{self.option} {self.path}", problem, "name a folder that can be written")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from movable.errors import AuditFailed
@@ -14,6 +15,7 @@ from movable.experiment.blame import naming
 from movable.experiment.memories import Origin
 from movable.experiment.phases import Stage
 from movable.experiment.record import Run
+from movable.experiment.texts import Texts
 
 if TYPE_CHECKING:
     from movable.machine import Machine
@@ -44,6 +46,8 @@ class Job:
     origin: Origin
     moments: bool = False
     """Keep a snapshot of every phase's end."""
+    proc: Path | None = None
+    """Where the kernel's own files about this run go."""
 
     def __repr__(self) -> str:
         return f"<Job {self}>"
@@ -62,7 +66,10 @@ class Job:
             known = measures.measures(start, machine.drivers)
             measures.check(wanted, known, self.plan.place)
             observe(machine, self)
-            outcome, audit = self._observed(machine, _History(start, self.moments), say)
+            history = _History(start, self.moments, Texts(self.proc, machine.memory))
+            outcome, audit = self._observed(machine, history, say)
+            if audit is None:
+                history.texts.write()
         values = {name: known[name].of(outcome) for name in wanted}
         seconds = time.perf_counter() - began
         return Run(self.variant, self.replica, self.seed, outcome, values, audit, seconds)
@@ -97,6 +104,7 @@ class _History:
 
     start: Snapshot
     keep: bool
+    texts: Texts
     before: Snapshot | None = None
     phases: list[dict[str, Any]] = field(default_factory=list)
     moments: list[Snapshot] = field(default_factory=list)
@@ -108,7 +116,9 @@ class _History:
 
     def acts(self, machine: Machine) -> None:
         """The VM is about to do something: the first time, this is the moment "before"."""
-        self.before = self.before or machine.snapshot()
+        if self.before is None:
+            self.before = machine.snapshot()
+            self.texts.keep()
 
     @property
     def done(self) -> str:

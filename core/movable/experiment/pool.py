@@ -124,6 +124,7 @@ def _key(job: Job) -> str:
     code = [source_hash(), *(_code(kind) for kind in job.plan.kinds.values())]
     start = sha256(job.origin.path.read_bytes()).hexdigest() if job.origin.path else ""
     asked: Any = [FORMAT, job.variant, job.replica, job.seed, job.plan.resolved(), job.moments]
+    asked.append(str(job.proc))  # where the texts of a kept run are already
     return f"{derived(asked, start, code):016x}"
 
 

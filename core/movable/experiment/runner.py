@@ -8,11 +8,13 @@ from typing import Any
 
 from movable.experiment import source
 from movable.experiment.bench import plan
+from movable.experiment.folder import Folder
 from movable.experiment.job import Job, Observe, Say, silent
 from movable.experiment.memories import Origin, sha256
 from movable.experiment.pool import carry_out
 from movable.experiment.record import Result, provenance
 from movable.experiment.seeds import derived
+from movable.experiment.texts import folder_of_run
 
 
 def run(  # noqa: PLR0913  keywords, each with a default
@@ -23,6 +25,7 @@ def run(  # noqa: PLR0913  keywords, each with a default
     jobs: int = 1,
     keep: Path | None = None,
     moments: bool = False,
+    proc: str | Path | None = None,
     observe: Observe = silent,
     say: Say = silent,
 ) -> Result:
@@ -34,18 +37,31 @@ def run(  # noqa: PLR0913  keywords, each with a default
     :param keep: a folder where finished runs are kept until all are, so that an experiment that
         was interrupted goes on where it was.
     :param moments: keep a snapshot of the end of every phase.
+    :param proc: a folder for what the kernel's own files (`buddyinfo`, ...) say of memory before
+        and after, and for the trace; several runs get a folder each, VARIANT/seed-N.
     :param observe: called with every machine, and what it is for, before its first phase; only
         with `jobs=1`.
     :param say: told what is being done, and how much of everything is done already.
     :raises BadInput: it cannot be run as it stands.
     :raises ContractViolation: a driver broke a promise; notes say where, and how memory is.
     """
+    if proc is not None:
+        Folder(Path(proc), "--proc")
     found = _source(experiment)
     base = found.model.seed if seed is None else seed
     plans = {name: plan(found.place, e, drivers or {}) for name, e in found.variants().items()}
     origins = {name: Origin.of(one.place, one.experiment.machine) for name, one in plans.items()}
     work = [
-        Job(found.name, name, replica, _seed(found, base, replica), one, origins[name], moments)
+        Job(
+            found.name,
+            name,
+            replica,
+            _seed(found, base, replica),
+            one,
+            origins[name],
+            moments,
+            folder_of_run(proc, name, replica, found.model.seeds),
+        )
         for replica in range(found.model.seeds)
         for name, one in plans.items()
     ]
