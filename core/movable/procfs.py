@@ -6,7 +6,7 @@ ftrace buffer would hold, if `Memory` were the machine that one reads them on (m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,7 @@ from movable.formats.vmstat import Vmstat
 from movable.formats.zones import Zone
 from movable.mm import mm_types as t
 from movable.mm import tracepoints, views
+from movable.mm.fragmentation import fragmentation_index
 from movable.mm.lists import collect
 from movable.page_flags import ORDER_MASK, ORDER_SHIFT, ZONE_SHIFT, PG_head
 
@@ -98,35 +99,21 @@ def buddyinfo(memory: Memory) -> Buddyinfo:
 
 def extfrag_index(memory: Memory) -> Index:
     """For each order, why it cannot be had: 0 too little memory, 1 too fragmented; -1 it can."""
-    return _index(memory, fragmentation_index, EXTFRAG_WIDTH)
+    call, orders = memory.engine.call, range(memory.max_order)
+    rows = {
+        name: [int(call(fragmentation_index, z, order)) for order in orders]
+        for z, name in enumerate(memory.zone_names)
+    }
+    return Index(_zones(rows), EXTFRAG_WIDTH)
 
 
 def unusable_index(memory: Memory) -> Index:
     """For each order, which part of the free memory cannot serve it."""
-    return _index(memory, views.unusable_index, UNUSABLE_WIDTH)
-
-
-def fragmentation_index(counts: list[int], order: int) -> int:
-    """In thousandths: is it fragmentation (1000) or lack of memory (0) that fails *order*?
-
-    *counts* are a zone's free blocks by order. -1000 if nothing fails. Little memory in a few
-    blocks gives other negative numbers, in the kernel too.
-    """
-    blocks = sum(counts)
-    if not blocks:
-        return 0
-    if any(counts[order:]):
-        return -1000
-    free = sum(count << o for o, count in enumerate(counts))
-    return 1000 - (1000 + (free * 1000 >> order)) // blocks
-
-
-def _index(memory: Memory, of: Callable[[list[int], int], int], width: int) -> Index:
     rows = {
-        name: [of(counts, order) for order in range(memory.max_order)]
+        name: [views.unusable_index(counts, order) for order in range(memory.max_order)]
         for name, counts in memory.buddyinfo().items()
     }
-    return Index(_zones(rows), width)
+    return Index(_zones(rows), UNUSABLE_WIDTH)
 
 
 def _zones(rows: Mapping[str, Iterable[int]]) -> tuple[Zone, ...]:
@@ -135,14 +122,28 @@ def _zones(rows: Mapping[str, Iterable[int]]) -> tuple[Zone, ...]:
 
 def pagetypeinfo(memory: Memory) -> Pagetypeinfo:
     """Free blocks by migratetype and order, and pageblocks by migratetype."""
+    types = migratetypes(memory)
     free = tuple(
         _free_lists(memory, z, migratetype)
         for z in range(len(memory.zone_names))
-        for migratetype in range(t.MIGRATE_TYPES)
+        for migratetype in types
     )
-    blocks = {name: block_counts(memory, z) for z, name in enumerate(memory.zone_names)}
-    table = Blocks(t.MIGRATETYPE_NAMES, _zones(blocks))
+    blocks = {
+        name: [counts[migratetype] for migratetype in types]
+        for name, counts in ((n, block_counts(memory, z)) for z, n in enumerate(memory.zone_names))
+    }
+    table = Blocks(tuple(t.MIGRATETYPE_NAMES[migratetype] for migratetype in types), _zones(blocks))
     return Pagetypeinfo((Node(memory.pageblock_order, free, table),))
+
+
+def migratetypes(memory: Memory) -> list[int]:
+    """The migratetypes in the order in which the machine's kernel prints them.
+
+    One without CMA regions is taken for one that was built without CMA, as the recorded ones were.
+    """
+    has_cma = bool((memory.pageblock & t.BLOCK_TYPE == t.CMA).any())
+    types = (t.UNMOVABLE, t.MOVABLE, t.RECLAIMABLE, t.HIGHATOMIC, t.CMA, t.ISOLATE)
+    return [migratetype for migratetype in types if has_cma or migratetype != t.CMA]
 
 
 def _free_lists(memory: Memory, z: int, migratetype: int) -> FreeLists:
@@ -159,7 +160,7 @@ def _free_lists(memory: Memory, z: int, migratetype: int) -> FreeLists:
 
 
 def block_counts(memory: Memory, z: int) -> list[int]:
-    """How many pageblocks of each type zone *z* has.
+    """How many pageblocks of each type, by its number, zone *z* has.
 
     As the kernel does, this looks at one frame in every 2**pageblock_order, beginning where the
     zone does, and leaves out those that are in a hole or in another zone.

@@ -247,6 +247,7 @@ COMPACT_CONTROL = np.dtype(
 UNMOVABLE, MOVABLE, RECLAIMABLE, HIGHATOMIC, ISOLATE, CMA = range(6)
 MIGRATE_TYPES = 6
 """With CMA last, though the kernel counts ISOLATE last: so numbers are those of kernels without."""
+MIGRATETYPE_NAMES = ("Unmovable", "Movable", "Reclaimable", "HighAtomic", "Isolate", "CMA")
 MIGRATE_PCPTYPES = 3
 BLOCK_TYPE = 7
 BLOCK_SKIP = 8
