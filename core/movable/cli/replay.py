@@ -45,7 +45,7 @@ INCOMPARABLE = 2
     help="With --against, N recordings at a time.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
-def replay(
+def replay(  # noqa: PLR0913, PLR0917  one for each option
     recordings: tuple[str, ...],
     dump: Path | None,
     proc: Path | None,
