@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kernel.strip import ANSWERS, INPUTS, RECORDED
+from movable.mm.profile import of_release
 from movable.recording import compare, dump, replay
 
 MEGABYTE = 10**6
@@ -77,10 +78,10 @@ def test_a_recording_is_whole_and_says_whose_it_is(recording: Path) -> None:
     data = arrays(recording, *INPUTS, *ANSWERS)
 
     assert bool(data["quiet"])
-    assert str(data["uname"]).startswith("6.1.")
-    assert str(data["scenario"]).splitlines()[-1].startswith("quiet manual ")
+    assert of_release(str(data["uname"])) is not None
+    assert str(data["scenario"]).splitlines()[-1].startswith("quiet ")
 
 
 def test_the_recordings_are_small_enough_for_a_repository() -> None:
-    """Five megabytes, all together."""
-    assert sum(path.stat().st_size for path in RECORDED.iterdir()) <= 5 * MEGABYTE
+    """Seven megabytes, all together."""
+    assert sum(path.stat().st_size for path in RECORDED.iterdir()) <= 7 * MEGABYTE
