@@ -18,6 +18,7 @@ from movable.formats import buddyinfo, ftrace, pagetypeinfo, vmstat
 from movable.formats.vmstat import Vmstat
 from movable.mm import mm_types as t
 from movable.mm import page_alloc
+from movable.mm.gfp import GFP_HIGHUSER_MOVABLE
 from movable.mm.memory import Memory
 from movable.page_flags import NO_ZONE, ZONE_SHIFT, PG_lru, PG_swapbacked
 from movable.recording import texts
@@ -158,7 +159,7 @@ def test_pages_on_per_cpu_lists_are_in_no_free_block() -> None:
     memory = small().done()
     before = procfs.texts(memory)
 
-    memory.engine.call(page_alloc.free_pages, memory.alloc_pages(0, t.MOVABLE), 0)
+    memory.engine.call(page_alloc.free_pages, memory.alloc_pages(GFP_HIGHUSER_MOVABLE, 0), 0)
 
     assert str(procfs.buddyinfo(memory)) != before["buddyinfo"]
     memory.drain_all_pages()
