@@ -33,7 +33,7 @@ LAYERS = (
     {"report"},
     {"experiment"},
     {"conformance", "template"},
-    {"machine"},
+    {"machine", "audit"},
     {"recording", "snapshot"},
     {"drivers", "procfs"},
     {"formats", "mm", "observers"},

@@ -15,6 +15,7 @@ mm/compaction.c of Linux v6.1.
 from __future__ import annotations
 
 from enum import Enum
+from functools import cache
 from typing import NamedTuple
 
 
@@ -246,6 +247,9 @@ SHARPER: dict[tuple[State, Event], Forbidden] = {
     (S.RELEASED, E.ASK_PUTBACK): Forbidden("V24", "the driver has released it"),
     (S.RELEASED_LOCKED, E.ASK_PUTBACK): Forbidden("V24", "the driver has released it"),
     (S.RELEASED_LOCKED, E.ASK_MIGRATE): Forbidden("V16", "the driver has released it"),
+    (S.ISOLATED, E.ASK_ISOLATE): Forbidden("I07", "it is isolated already"),
+    (S.MOVABLE, E.ASK_MIGRATE): Forbidden("V16", "it is not isolated"),
+    (S.GONE, E.ASK_MIGRATE): Forbidden("V16", "it has been moved already"),
     (S.ISOLATED, E.ASK_PUTBACK): Forbidden("V11", "it is still on the VM's list"),
     (S.MOVED_UNLOCKED, E.PUT): Forbidden("V11", "it is still on the VM's list"),
     (S.PUTTING_BACK, E.CLEARED): Forbidden("V24", "PG_isolated goes after the callback"),
@@ -265,3 +269,54 @@ def follow(state: State, event: Event) -> State | Forbidden:
         return after
     general = Forbidden(RULES.get(event, "I06"), f"{event.value!r}, of a page {state.text}")
     return SHARPER.get((state, event), general)
+
+
+AROUND: dict[Event, tuple[Event, ...]] = {
+    E.SAID_TRUE: (
+        *(E.PEEK, E.HINT, E.LOCK, E.ASK_ISOLATE, E.SAID_TRUE),
+        *(E.ISOLATED, E.ISOLATE_UNLOCKED, E.LIST),
+    ),
+    E.SAID_FALSE: (
+        *(E.PEEK, E.HINT, E.LOCK, E.ASK_ISOLATE, E.SAID_FALSE),
+        *(E.REFUSED, E.ISOLATE_UNLOCKED, E.GAVE_UP),
+    ),
+    E.SAID_0: (
+        *(E.SOURCE_LOCKED, E.ASK_MIGRATE, E.SAID_0),
+        *(E.MIGRATE_RETURNED, E.CLEARED, E.UNLOCKED, E.UNLIST),
+    ),
+    E.SAID_ERRNO: (
+        *(E.SOURCE_LOCKED, E.ASK_MIGRATE, E.SAID_ERRNO),
+        *(E.MIGRATE_RETURNED, E.UNLOCKED),
+    ),
+    E.TOOK_BACK: (
+        *(E.UNLIST, E.PUTBACK_LOCKED, E.ASK_PUTBACK, E.TOOK_BACK),
+        *(E.CLEARED, E.UNLOCKED, E.PUT),
+    ),
+}
+"""By a driver's answer: the call, and what the VM does about it before and after.
+
+For who sees the calls and nothing else, as a tracer of a real kernel does. The driver's own doings
+are no part of it."""
+
+ASKS = frozenset({E.ASK_ISOLATE, E.ASK_MIGRATE, E.ASK_PUTBACK})
+
+
+@cache
+def follow_call(state: State, answer: Event) -> State | Forbidden:
+    """What a whole call that ended in *answer* makes of a page in *state*.
+
+    A page that was given up may be isolated: its frame has been freed and published anew, of which
+    no call tells.
+    """
+    [ask] = ASKS.intersection(AROUND[answer])
+    if ask is E.ASK_ISOLATE and state is S.GONE:
+        state = S.MOVABLE
+    if ask is E.ASK_ISOLATE and state is not S.MOVABLE:
+        return follow(state, ask)
+    now = state
+    for event in AROUND[answer]:
+        after = follow(now, event)
+        if isinstance(after, Forbidden):
+            return follow(state, ask)
+        now = state if after is S.AS_BEFORE else after
+    return now

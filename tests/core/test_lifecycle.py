@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from movable.lifecycle import (
+    AROUND,
     LOOKING,
     POINTS,
     RULES,
@@ -14,6 +15,7 @@ from movable.lifecycle import (
     Forbidden,
     State,
     follow,
+    follow_call,
 )
 from movable.mm import steps
 
@@ -158,3 +160,48 @@ def test_the_vm_passes_exactly_these_points() -> None:
     assert labels - POINTS.keys() == {"target allocated", "target locked"}
     assert POINTS.keys() - labels == {"on the migrate list"}
     assert len(labels) == len(steps.POINTS) == steps.FREED + 1
+
+
+AT_REST = (S.MOVABLE, S.ISOLATED, S.GONE)
+"""Where a page can be when no call is under way and the VM keeps its own rules."""
+
+
+@pytest.mark.parametrize(
+    ("state", "answer", "end"),
+    [
+        (S.MOVABLE, E.SAID_TRUE, S.ISOLATED),
+        (S.MOVABLE, E.SAID_FALSE, S.MOVABLE),
+        (S.ISOLATED, E.SAID_0, S.GONE),
+        (S.ISOLATED, E.SAID_ERRNO, S.ISOLATED),
+        (S.ISOLATED, E.TOOK_BACK, S.MOVABLE),
+        (S.GONE, E.SAID_TRUE, S.ISOLATED),
+        (S.GONE, E.SAID_FALSE, S.MOVABLE),
+        (S.ISOLATED, E.SAID_TRUE, "I07"),
+        (S.ISOLATED, E.SAID_FALSE, "I07"),
+        (S.MOVABLE, E.SAID_0, "V16"),
+        (S.MOVABLE, E.SAID_ERRNO, "V16"),
+        (S.GONE, E.SAID_0, "V16"),
+        (S.GONE, E.SAID_ERRNO, "V16"),
+        (S.MOVABLE, E.TOOK_BACK, "I06"),
+        (S.GONE, E.TOOK_BACK, "I06"),
+    ],
+)
+def test_whole_calls_follow_the_same_table(state: State, answer: Event, end: State | str) -> None:
+    """Who sees only calls, as a tracer does, holds a driver to the same life."""
+    after = follow_call(state, answer)
+
+    assert (after.rule if isinstance(after, Forbidden) else after) == end
+
+
+def test_every_answer_has_the_events_around_it() -> None:
+    """One question each, its own answer, and rest before and after."""
+    answers = {E.SAID_TRUE, E.SAID_FALSE, E.SAID_0, E.SAID_ERRNO, E.TOOK_BACK}
+
+    assert set(AROUND) == answers
+    assert all(answers.intersection(events) == {answer} for answer, events in AROUND.items())
+    assert {
+        after
+        for state in AT_REST
+        for answer in AROUND
+        if isinstance(after := follow_call(state, answer), State)
+    } == set(AT_REST)

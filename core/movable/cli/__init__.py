@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from movable.cli.audit import audit
 from movable.cli.check import check
 from movable.cli.compare import compare
 from movable.cli.drivers import drivers
@@ -42,5 +43,5 @@ def main() -> None:
     """
 
 
-for verb in (run, compare, drivers, check, new, explain, replay):
+for verb in (run, compare, drivers, check, new, explain, replay, audit):
     main.add_command(verb)

@@ -210,4 +210,21 @@ RULES = (
         "mm/page_alloc.c, free_pages_prepare() (v6.1)",
         "A page is freed while the VM has it isolated.",
     ),
+    Rule(
+        "V28",
+        "The VM goes over its list in order: it asks for pages upward, tries them from the one"
+        " isolated last, over and over those that said -EAGAIN, and puts back what is left in that"
+        " order; one call in a task ends before the next begins.",
+        "It is one list: isolation adds at its head, and all the others walk from there.",
+        "mm/compaction.c, isolate_migratepages_block(); mm/migrate.c, migrate_pages() (v6.1)",
+        "In a trace, a page that is passed over: its call was lost, or its lock was busy in that"
+        " pass, and then it comes in the next.",
+    ),
+    Rule(
+        "V29",
+        "The mode of a call is one that there is, and one migrate_pages() has one mode.",
+        "A driver decides by it whether it may wait (I18), and whether it must copy (D19).",
+        "include/linux/migrate_mode.h; include/linux/mmzone.h, isolate_mode_t (v6.1)",
+        "In a trace, modes in the millions: the probe has fetched another argument.",
+    ),
 )
