@@ -6,12 +6,10 @@ What is freed meanwhile and is just what the task wants, it keeps at once (captu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from types import TracebackType
 from typing import TYPE_CHECKING
 
-from movable.errors import ContractViolation
 from movable.hookspecs import MigrateMode
 from movable.mm import mm_types as t
 from movable.mm import page_alloc
@@ -21,6 +19,7 @@ from movable.mm.gfp import gfp_compaction_allowed, gfp_migratetype, gfp_zone
 from movable.mm.tracepoints import trace_try_to_compact_pages
 from movable.mm.vmstat import count_vm_events
 from movable.page_flags import ZONE_SHIFT
+from movable.sched.tasks import context
 
 if TYPE_CHECKING:
     from movable.mm.memory import Memory
@@ -106,40 +105,54 @@ def compact_zone_order(memory: Memory, z: int, request: Request, priority: int) 
         ignore_skip_hint=hardest,
         ignore_block_suitable=hardest,
     )
-    with capture(memory, z, request.order) as captured:
+    with Capture(memory, z, request.order) as capture:
         try:
             status = cc.compact_zone(z)
         finally:
             cc.close()
-    if not captured:
+    if capture.pfn < 0:
         return status, -1
-    return (t.COMPACT_SUCCESS if memory.profile.capture_is_success else status), captured[0]
+    return (t.COMPACT_SUCCESS if memory.profile.capture_is_success else status), capture.pfn
 
 
-@contextmanager
-def capture(memory: Memory, z: int, order: int) -> Iterator[list[int]]:
-    """Keep the first block of *order* that is freed in zone *z* meanwhile; the list then names it.
+class Capture:
+    """Keeps the first block of *order* that the running task frees in zone *z* meanwhile (`struct
+    capture_control`).
 
-    Its first page has one reference, as if it had been allocated.
+    :ivar pfn: the block, or -1; its first page has one reference, as if it had been allocated.
     """
-    node, captured = memory.node, list[int]()
-    node["capture_zone"], node["capture_order"], node["captured"] = z, order, -1
-    try:
-        yield captured
-    except ContractViolation:
-        _end_capture(memory, captured)
-        for pfn in captured:
-            memory.engine.call(page_alloc.free_pages, pfn, order)
-        raise
-    _end_capture(memory, captured)
 
+    def __init__(self, memory: Memory, z: int, order: int) -> None:
+        self.memory, self.z, self.order, self.pfn = memory, z, order, -1
 
-def _end_capture(memory: Memory, captured: list[int]) -> None:
-    memory.node["capture_zone"] = -1
-    pfn = int(memory.node["captured"][0])
-    if pfn >= 0:
-        memory.refcount[pfn], memory.private[pfn] = 1, 0
-        captured.append(pfn)
+    def bring_back(self) -> None:
+        """What is freed from now on may be kept."""
+        node = self.memory.node
+        node["capture_zone"], node["capture_order"], node["captured"] = self.z, self.order, self.pfn
+
+    def put_away(self) -> None:
+        """What others free is not."""
+        node = self.memory.node
+        self.pfn = int(node["captured"][0])
+        node["capture_zone"] = node["captured"] = -1
+
+    def __enter__(self) -> Capture:
+        context().own.append(self)
+        self.bring_back()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.put_away()
+        context().own.remove(self)
+        if self.pfn >= 0:
+            self.memory.refcount[self.pfn], self.memory.private[self.pfn] = 1, 0
+            if error:
+                self.memory.engine.call(page_alloc.free_pages, self.pfn, self.order)
 
 
 def direct_compact(memory: Memory, request: Request, priority: int) -> tuple[int, int]:

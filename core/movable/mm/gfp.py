@@ -79,13 +79,13 @@ _NAMES = _COMPOUND | {
 
 def show_gfp_flags(gfp: int) -> str:
     """*gfp* as tracepoints print it (show_gfp_flags())."""
-    names = []
+    names, left = [], int(gfp)
     for name, flags in _NAMES.items():
-        if gfp & flags == flags:
+        if left & flags == flags:
             names.append(name)
-            gfp &= ~flags
-    if gfp:
-        names.append(f"{gfp:#x}")
+            left &= ~int(flags)
+    if left:
+        names.append(f"{left:#x}")
     return "|".join(names) or "none"
 
 

@@ -43,7 +43,7 @@ class Kcompactd:
         node["kcompactd_max_order"] = max(order, int(node["kcompactd_max_order"][0]))
         lowest = min(highest_zoneidx, int(node["kcompactd_highest_zoneidx"][0]))
         node["kcompactd_highest_zoneidx"] = lowest
-        if self._node_suitable():
+        if not self.awake and self._node_suitable():
             self.memory.engine.call(trace_two, WAKEUP_KCOMPACTD, order, highest_zoneidx)
             self.awake = True
 

@@ -83,6 +83,7 @@ class SlowPath:
             raise BadInput("gfp_mask", f"no zone up to {wanted}", f"this machine has {there}")
         self.reclaiming = memory.vmscan.reclaiming
         self.may_reclaim = bool(gfp & Gfp.DIRECT_RECLAIM) and not self.reclaiming
+        self.frees_memory = self.reclaiming or bool(gfp & Gfp.MEMALLOC)
         self.may_compact = gfp_compaction_allowed(gfp)
         self.costly = order > t.PAGE_ALLOC_COSTLY_ORDER
         self.priority = t.COMPACT_PRIO_SYNC_LIGHT
@@ -96,7 +97,7 @@ class SlowPath:
         pfn = get_page_from_freelist(self.memory, self.request)
         if pfn >= 0:
             return pfn
-        if self.may_reclaim:
+        if self.may_reclaim and not self._may_have_all():
             pfn = self._compact_first()
             if pfn >= 0 or self._gives_up_early():
                 return pfn
@@ -115,9 +116,12 @@ class SlowPath:
             return -1
         return self._compact(t.COMPACT_PRIO_ASYNC)
 
-    def _take_reserves(self) -> None:
+    def _may_have_all(self) -> bool:
         """Who frees memory may have all there is, down to the last page."""
-        if self.gfp & Gfp.NOMEMALLOC or not (self.reclaiming or self.gfp & Gfp.MEMALLOC):
+        return self.frees_memory and not self.gfp & Gfp.NOMEMALLOC
+
+    def _take_reserves(self) -> None:
+        if not self._may_have_all():
             return
         kept = self.request.alloc_flags & (ALLOC_KSWAPD | ALLOC_CMA)
         self.request = replace(self.request, alloc_flags=ALLOC_NO_WATERMARKS | kept)

@@ -65,7 +65,7 @@ class HeldBack:
         1 also if none did, but some zone can be compacted: then that is what helps.
         """
         freed = 0
-        for priority in range(DEF_PRIORITY, 0, -1):
+        for priority in range(DEF_PRIORITY, -1, -1):
             pages, ready = self._shrink_zones(order, highest_zoneidx, priority)
             freed += pages
             if freed >= SWAP_CLUSTER_MAX or ready:

@@ -8,7 +8,7 @@ every point, when it must wait, and when it ends.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
 import greenlet  # type: ignore[import-untyped]
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from movable.sched.race import Race
 
 
+class Own(Protocol):
+    """A part of the machine's state that belongs to the running task (as `current->…` does)."""
+
+    def put_away(self) -> None:
+        """Another task is about to run."""
+
+    def bring_back(self) -> None:
+        """This task runs again."""
+
+
 class Context:
     """Who runs: a task, or everything outside a race (named "main")."""
 
@@ -26,6 +36,8 @@ class Context:
         self.name = name
         self.spinning: WeakKeyDictionary[object, int] = WeakKeyDictionary()
         """The spinning locks held at present, and how often; while any is, no sleeping."""
+        self.own: list[Own] = []
+        """What of the machine is there for this task alone, while it runs."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -113,7 +125,13 @@ class Task(Context):
 
     def pause(self) -> None:
         """Let the hub decide who runs next."""
-        self._greenlet.parent.switch()
+        for own in self.own:
+            own.put_away()
+        try:
+            self._greenlet.parent.switch()
+        finally:
+            for own in self.own:
+                own.bring_back()
 
     def wait(self, ready: Callable[[], bool], awaited: object) -> None:
         """Stay out of the hub's choice until *ready*."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -144,19 +145,18 @@ class Ground:
 
     def done(self) -> Memory:
         """Free all other frames, and link the LRU lists."""
-        memory, pfn = self.memory, self.start
+        memory = self.memory
         put_on_lru(memory, np.array(self.lru, np.int64))
-        free = int(np.count_nonzero(~self.used))
-        while pfn < self.end:
-            order = memory.max_order - 1
-            while order >= 0 and not self._is_free(pfn, order):
+        free, at = np.flatnonzero(~self.used), 0
+        while at < len(free):
+            pfn, order = int(free[at]), memory.max_order - 1
+            while not self._is_free(pfn, order):
                 order -= 1
-            if order >= 0:
-                migratetype = int(memory.pageblock[pfn // self.size]) & t.BLOCK_TYPE
-                arrays = memory.mem_map, memory.zone
-                call(add_to_free_list, *arrays, 0, pfn, order, migratetype, True)
-            pfn += 1 << max(order, 0)
-        memory.zone["free"] = free
+            migratetype = int(memory.pageblock[pfn // self.size]) & t.BLOCK_TYPE
+            arrays = memory.mem_map, memory.zone
+            call(add_to_free_list, *arrays, 0, pfn, order, migratetype, True)
+            at += 1 << order
+        memory.zone["free"] = len(free)
         memory.next_content = self.end
         return memory
 
@@ -199,10 +199,13 @@ def on_pcp(memory: Memory, index: int, cpu: int = 0, z: int = 0) -> list[int]:
 
 
 def control(
-    memory: Memory, pfns: Iterable[int], mode: MigrateMode = MigrateMode.SYNC
+    memory: Memory, pfns: Iterable[int], mode: MigrateMode = MigrateMode.SYNC, **request: int
 ) -> CompactControl:
-    """A compactor in zone 0 that has isolated *pfns*, the first in front."""
-    cc = CompactControl(memory, mode, ignore_skip_hint=1, whole_zone=1)
+    """A compactor in zone 0 that has isolated *pfns*, the first in front.
+
+    As in a manual run, as far as the fields in *request* do not say otherwise.
+    """
+    cc = CompactControl(memory, mode, **{"ignore_skip_hint": 1, "whole_zone": 1, **request})
     zone, size, record = memory.zone, 1 << memory.pageblock_order, cc.record
     start = int(zone["start_pfn"][0])
     record["zone"], record["migrate_pfn"] = 0, start
@@ -211,6 +214,15 @@ def control(
         call(list_add_tail, memory.mem_map, pfn, cc["migratepages"])
         record["nr_migratepages"] += 1
     return cc
+
+
+def within(cc: CompactControl, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call one of the functions of *cc*'s run, with just the arrays that it has."""
+    memory = cc.memory
+    arrays = {name: getattr(memory, name) for name in ("mem_map", "zone", "pageblock", "node")}
+    arrays |= {"cc": cc.record, "trace": memory.trace}
+    names = signature(getattr(function, "py_func", function)).parameters
+    return call(function, *(arrays[name] for name in names if name in arrays), *arguments)
 
 
 def isolate_movable_page(memory: Memory, pfn: int) -> bool:

@@ -8,7 +8,7 @@ from core.mm.ground import Ground, call, listed
 from movable.mm import fallback
 from movable.mm import mm_types as t
 from movable.mm.buddy import add_to_free_list
-from movable.mm.gfp import ALLOC_NOFRAGMENT
+from movable.mm.gfp import ALLOC_CMA, ALLOC_KSWAPD, ALLOC_NOFRAGMENT
 from movable.mm.memory import Memory
 from movable.page_flags import PAGE_MAPPING_MOVABLE, PG_lru
 
@@ -275,3 +275,57 @@ def test_nothing_is_found_where_nothing_is_free() -> None:
 
     assert request(memory, 0, t.UNMOVABLE) == -1
     assert memory.pageblock.tolist() == [t.MOVABLE] * 5
+
+
+@pytest.mark.parametrize(
+    ("alloc_flags", "in_cma", "block"),
+    [(ALLOC_CMA, 51, 1), (ALLOC_CMA, 50, 0), (0, 51, 0)],
+    ids=["most of it", "half of it", "not for this request"],
+)
+def test_cma_comes_first_while_most_of_what_is_free_lies_there(
+    alloc_flags: int, in_cma: int, block: int
+) -> None:
+    """B-13: so that it does not fill up last, when it is wanted back."""
+    ground = zone()
+    memory = ground.memory
+    free(memory, ground.at(0), 3, t.MOVABLE)
+    free(memory, ground.at(1), 3, t.CMA)
+    memory.zone["free"], memory.zone["free_cma"] = 100, in_cma
+
+    assert request(memory, 0, t.MOVABLE, alloc_flags) == ground.at(block)
+
+
+@pytest.mark.parametrize(("alloc_flags", "block"), [(ALLOC_CMA, 1), (0, 0)])
+def test_cma_comes_before_stealing(alloc_flags: int, block: int) -> None:
+    """B-13: for who may use it; nobody steals from it (table 1.3)."""
+    ground = zone()
+    memory = ground.memory
+    free(memory, ground.at(0), 3, t.UNMOVABLE)
+    free(memory, ground.at(1), 3, t.CMA)
+
+    assert request(memory, 0, t.MOVABLE, alloc_flags) == ground.at(block)
+
+
+def test_a_zone_may_be_all_cma() -> None:
+    """B-13: what is left of the largest block there serves; then there is nothing to steal."""
+    ground = zone()
+    memory = ground.memory
+    free(memory, ground.at(1), 3, t.CMA)
+    memory.zone["free"], memory.zone["free_cma"] = 100, 100
+
+    assert [request(memory, 3, t.MOVABLE, ALLOC_CMA) for _ in range(2)] == [ground.at(1), -1]
+    assert request(memory, 0, t.UNMOVABLE) == -1
+
+
+def test_a_steal_by_who_wakes_kswapd_leaves_a_mark() -> None:
+    """B-18.3: the zone is flagged as boosted, for kswapd to be woken."""
+    flags = []
+    for alloc_flags in (0, ALLOC_KSWAPD):
+        ground = zone(4)
+        memory = ground.memory
+        memory.zone["watermark"][0, t.WMARK_HIGH] = 1000
+        free(memory, ground.at(0), 5, t.MOVABLE)
+        request(memory, 0, t.UNMOVABLE, alloc_flags)
+        flags.append(int(memory.zone["zflags"][0]))
+
+    assert flags == [0, t.ZONE_BOOSTED_WATERMARK]

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from core.mm.ground import Ground, control, isolate, listed, scans
-from movable import IsolateMode, Page, hookimpl
+from core.mm.ground import Ground, control, isolate, listed, scans, small
+from movable import IsolateMode, MigrateMode, Page, hookimpl
 from movable.drivers.scripted import Script, Scripted
 from movable.mm import mm_types as t
 from movable.mm.compact_control import CompactControl
+from movable.mm.gfp import GFP_HIGHUSER_MOVABLE, GFP_NOFS
 from movable.mm.lists import collect
-from movable.page_flags import PG_lru
+from movable.page_flags import (
+    PG_dirty,
+    PG_locked,
+    PG_lru,
+    PG_private,
+    PG_swapcache,
+    PG_unevictable,
+    PG_writeback,
+)
 
 
 def found(cc: CompactControl) -> list[int]:
@@ -200,3 +209,156 @@ def test_nothing_is_scanned_beyond_the_free_scanner() -> None:
     isolate(cc)
 
     assert (scans(memory, ground.start), cc["nr_migratepages"]) == ([], 0)
+
+
+# Pages that a request had better leave alone.
+
+SYNC, LIGHT, ASYNC = MigrateMode.SYNC, MigrateMode.SYNC_LIGHT, MigrateMode.ASYNC
+
+
+def taken(
+    ground: Ground, mode: MigrateMode, gfp: int = GFP_HIGHUSER_MOVABLE, allowed: int = 1
+) -> bool:
+    """Whether a run in that mode isolates the first page of block 0."""
+    memory = ground.done()
+    memory.node["compact_unevictable_allowed"] = allowed
+    cc = control(memory, [], mode, gfp_mask=int(gfp))
+    isolate(cc)
+    return found(cc) == [ground.at(0)]
+
+
+def file_page(flags: int = 0, operations: int = t.HAS_MIGRATE) -> Ground:
+    """One page of the page cache."""
+    ground = small()
+    ground.file([ground.at(0)], operations, flags)
+    return ground
+
+
+def anon_page(flags: int = 0) -> Ground:
+    """One anonymous page, in swap cache if its flags say so."""
+    ground = small()
+    ground.anon([ground.at(0)])
+    ground.memory.flags[ground.at(0)] |= flags
+    ground.memory.refcount[ground.at(0)] += 1 if flags & PG_swapcache else 0
+    return ground
+
+
+@pytest.mark.parametrize("mode", [SYNC, LIGHT, ASYNC])
+def test_who_must_not_enter_file_systems_leaves_page_cache_alone(mode: MigrateMode) -> None:
+    """MS-13: and swap cache; anonymous memory has no address space to enter."""
+    assert not taken(file_page(), mode, GFP_NOFS)
+    assert not taken(anon_page(PG_swapcache), mode, GFP_NOFS)
+    assert taken(anon_page(), mode, GFP_NOFS)
+    assert taken(file_page(), mode)
+
+
+@pytest.mark.parametrize("mode", [SYNC, LIGHT, ASYNC])
+@pytest.mark.parametrize("allowed", [0, 1])
+def test_unevictable_pages_are_for_the_sysctl_to_allow(mode: MigrateMode, allowed: int) -> None:
+    """MS-15: vm.compact_unevictable_allowed."""
+    assert taken(anon_page(PG_unevictable), mode, allowed=allowed) is bool(allowed)
+
+
+def test_unevictable_pages_stand_in_nobodys_way_in_a_contiguous_range() -> None:
+    """MS-15, MB-1: alloc_contig_range() takes them whatever the sysctl says."""
+    ground = anon_page(PG_unevictable)
+    memory = ground.done()
+    memory.node["compact_unevictable_allowed"] = 0
+    cc = control(memory, [], SYNC, alloc_contig=1)
+
+    isolate(cc)
+
+    assert (found(cc), cc.isolate_mode) == ([ground.at(0)], IsolateMode.UNEVICTABLE)
+
+
+@pytest.mark.parametrize(("mode", "moves"), [(SYNC, True), (LIGHT, False), (ASYNC, False)])
+def test_only_who_may_wait_takes_pages_under_writeback(mode: MigrateMode, moves: bool) -> None:
+    """MS-16 (Q-16): SYNC_LIGHT may not."""
+    assert taken(file_page(PG_writeback), mode) is moves
+    assert taken(anon_page(PG_writeback), mode) is moves
+
+
+@pytest.mark.parametrize(
+    ("operations", "moves"),
+    [
+        (t.HAS_MIGRATE, True),
+        (t.HAS_OWN_MIGRATE, True),
+        (t.HAS_WRITEPAGE, False),
+        (t.HAS_NEITHER, False),
+    ],
+)
+@pytest.mark.parametrize("mode", [LIGHT, ASYNC])
+def test_a_dirty_page_must_be_able_to_move_as_it_is(
+    mode: MigrateMode, operations: int, moves: bool
+) -> None:
+    """MS-17: who may not wait cannot have it written first; clean, it may go."""
+    assert taken(file_page(PG_dirty, operations), mode) is moves
+    assert taken(file_page(0, operations), mode)
+    assert taken(file_page(PG_dirty, operations), SYNC)
+
+
+@pytest.mark.parametrize("mode", [LIGHT, ASYNC])
+def test_a_dirty_page_that_is_locked_is_left_alone(mode: MigrateMode) -> None:
+    """MS-17: its address space could not be looked at; a clean one is none of that."""
+    assert not taken(file_page(PG_dirty | PG_locked), mode)
+    assert not taken(anon_page(PG_dirty | PG_locked), mode)
+    assert taken(anon_page(PG_dirty), mode)
+    assert taken(file_page(PG_locked), mode)
+    assert taken(file_page(PG_dirty | PG_locked), SYNC)
+
+
+def test_dirty_memory_without_an_address_space_may_move() -> None:
+    """MS-17: anonymous, or truncated meanwhile."""
+    ground = file_page(PG_dirty | PG_private)
+    ground.memory.mapping[ground.at(0)] = 0
+    ground.memory.mapcount[ground.at(0)] = 1
+
+    assert taken(ground, ASYNC)
+
+
+# Hints.
+
+
+def aligned(mode: MigrateMode = LIGHT, **request: int) -> tuple[Ground, CompactControl]:
+    """A block that begins with a page of a user, and a run that heeds hints."""
+    ground = Ground(4)
+    ground.anon(ground.span(0, [0, 1]))
+    ground.anon(ground.span(1, [0, 1]))
+    memory = ground.done()
+    return ground, control(memory, [], mode, ignore_skip_hint=0, order=3, **request)
+
+
+def test_a_scanned_block_is_marked_from_its_first_page_on() -> None:
+    """MS-18, SK-2: so that nobody else begins with it; a page not at its start marks nothing."""
+    _, cc = aligned()
+    isolate(cc)
+    later, at_1 = aligned()
+    at_1["migrate_pfn"] = later.at(0, 1)
+    isolate(at_1)
+
+    assert cc.memory.pageblock[1] & t.BLOCK_SKIP
+    assert not at_1.memory.pageblock[1] & t.BLOCK_SKIP
+    assert (len(found(cc)), len(found(at_1))) == (2, 1)
+
+
+def test_marked_blocks_are_passed_over_without_an_event() -> None:
+    """MB-3: and later runs do not start behind them for that."""
+    ground, cc = aligned()
+    memory = cc.memory
+    memory.pageblock[1] |= t.BLOCK_SKIP
+
+    isolate(cc)
+
+    assert scans(memory, ground.start)[0][:3] == ("migrate", 512, 1024)
+    assert memory.zone["cached_migrate_pfn"][0].tolist() == [0, 0]
+
+
+def test_a_block_that_was_begun_is_finished_though_it_is_marked() -> None:
+    """MB-3: no look at the hint from the middle of it."""
+    ground, cc = aligned()
+    cc.memory.pageblock[1] |= t.BLOCK_SKIP
+    cc["migrate_pfn"] = ground.at(0, 1)
+
+    isolate(cc)
+
+    assert found(cc) == [ground.at(0, 1)]

@@ -11,7 +11,7 @@ from movable.drivers.scripted import Script, Scripted
 from movable.mm import mm_types as t
 from movable.mm import page_alloc, pcp, tracepoints
 from movable.mm.compact_control import CompactControl
-from movable.mm.direct_compaction import Request, capture, compact_zone_order
+from movable.mm.direct_compaction import Capture, Request, compact_zone_order
 from movable.mm.fast_isolate_freepages import at_least_one, restart_free_scan
 from movable.mm.gfp import GFP_KERNEL, Gfp
 from movable.mm.profile import PROFILES, Profile, of_release
@@ -222,17 +222,17 @@ def test_a_captured_block_may_make_a_success(
 
 
 def test_nothing_is_captured_outside() -> None:
-    """The list names a block only if one came free meanwhile."""
+    """It names a block only if one came free meanwhile."""
     ground = small()
     ground.kernel(ground.span(0, range(2)))
     memory = ground.done()
 
-    with capture(memory, 0, 1) as captured:
+    with Capture(memory, 0, 1) as capture:
         pass
     memory.engine.call(page_alloc.free_pages, ground.at(0), 1)
     memory.drain_all_pages()
 
-    assert captured == []
+    assert capture.pfn == -1
 
 
 # gives_up_on_this_node

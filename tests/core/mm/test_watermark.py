@@ -6,8 +6,20 @@ import pytest
 
 from core.mm.ground import Ground, call, small
 from movable.mm import mm_types as t
+from movable.mm.gfp import (
+    ALLOC_CMA,
+    ALLOC_HIGHATOMIC,
+    ALLOC_MIN_RESERVE,
+    ALLOC_NON_BLOCK,
+    ALLOC_OOM,
+)
 from movable.mm.memory import Memory
-from movable.mm.watermark import boost_watermark, free_pages_of, zone_watermark_ok
+from movable.mm.watermark import (
+    boost_watermark,
+    free_pages_of,
+    wmark_pages,
+    zone_watermark_ok,
+)
 
 
 def ok(memory: Memory, order: int, mark: int, highest: int = 0, alloc_flags: int = 0) -> bool:
@@ -46,6 +58,51 @@ def test_the_highatomic_reserve_is_not_for_everybody() -> None:
     assert ok(memory, 0, 99)
 
 
+@pytest.mark.parametrize("right", [ALLOC_NON_BLOCK, ALLOC_MIN_RESERVE, ALLOC_OOM, ALLOC_HIGHATOMIC])
+def test_the_highatomic_reserve_counts_for_who_may_go_below_the_mark(right: int) -> None:
+    """W-4: any of the four rights."""
+    memory = with_free(110)
+    memory.zone["highatomic"] = 109
+
+    assert ok(memory, 0, 99, alloc_flags=right)
+
+
+@pytest.mark.parametrize(
+    ("rights", "needed"),
+    [
+        (0, 101),
+        (ALLOC_NON_BLOCK, 101),
+        (ALLOC_MIN_RESERVE, 51),
+        (ALLOC_MIN_RESERVE | ALLOC_NON_BLOCK, 39),
+        (ALLOC_OOM, 51),
+        (ALLOC_MIN_RESERVE | ALLOC_NON_BLOCK | ALLOC_OOM, 20),
+    ],
+    ids=["none", "no wait", "high", "atomic", "dying", "all"],
+)
+def test_rights_lower_the_mark(rights: int, needed: int) -> None:
+    """W-4: by half, then by a quarter of that, then by half; each time rounded up: 50, 38, 19."""
+    assert not ok(with_free(needed - 1), 0, 100, alloc_flags=rights)
+    assert ok(with_free(needed), 0, 100, alloc_flags=rights)
+
+
+def test_cmas_free_pages_are_for_who_may_use_cma() -> None:
+    """W-4."""
+    memory = with_free(110)
+    memory.zone["free_cma"] = 10
+
+    assert not ok(memory, 0, 100)
+    assert ok(memory, 0, 100, alloc_flags=ALLOC_CMA)
+
+
+@pytest.mark.parametrize("number", [t.WMARK_MIN, t.WMARK_LOW, t.WMARK_HIGH])
+def test_the_flags_low_bits_name_the_watermark(number: int) -> None:
+    """W-3, W-5: with the boost."""
+    memory = small().done()
+    memory.zone["watermark"][0], memory.zone["boost"] = (10, 20, 30), 5
+
+    assert call(wmark_pages, memory.zone, 0, number | ALLOC_CMA) == 10 * (number + 1) + 5
+
+
 def test_a_zone_keeps_a_reserve_from_requests_for_higher_zones() -> None:
     """W-4, W-6: none for its own."""
     memory = with_free(110)
@@ -81,16 +138,28 @@ def test_a_large_request_needs_a_block_of_its_size() -> None:
 
 
 @pytest.mark.parametrize(
-    ("migratetype", "fine"),
-    [(t.UNMOVABLE, True), (t.RECLAIMABLE, True), (t.HIGHATOMIC, False), (t.ISOLATE, False)],
+    ("migratetype", "rights", "fine"),
+    [
+        (t.UNMOVABLE, 0, True),
+        (t.RECLAIMABLE, 0, True),
+        (t.HIGHATOMIC, 0, False),
+        (t.HIGHATOMIC, ALLOC_MIN_RESERVE | ALLOC_NON_BLOCK, False),
+        (t.HIGHATOMIC, ALLOC_HIGHATOMIC, True),
+        (t.HIGHATOMIC, ALLOC_OOM, True),
+        (t.CMA, 0, False),
+        (t.CMA, ALLOC_CMA, True),
+        (t.ISOLATE, ALLOC_CMA | ALLOC_OOM | ALLOC_HIGHATOMIC, False),
+    ],
 )
-def test_only_blocks_of_ordinary_types_count(migratetype: int, fine: bool) -> None:
-    """W-4: not the reserve's, and never isolated ones."""
+def test_only_blocks_that_the_request_may_have_count(
+    migratetype: int, rights: int, fine: bool
+) -> None:
+    """W-4: the reserve's for few, CMA's for movable pages, and isolated ones never."""
     ground = Ground(1, 4, 6)
     ground.type(0, migratetype)
     memory = ground.done()
 
-    assert ok(memory, 4, 0) is fine
+    assert ok(memory, 4, 0, alloc_flags=rights) is fine
 
 
 @pytest.mark.parametrize(
