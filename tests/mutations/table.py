@@ -1,19 +1,16 @@
 """Prints which recordings see which mutation: `python tests/mutations/table.py [TEXT]`.
 
-With a TEXT only mutations in whose name it occurs. A row takes half a minute.
+With a TEXT only mutations in whose name it occurs. A row takes up to a minute.
 """
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from mutations.mutant import RECORDED, Mutation, catalogue, judge
+from mutations.mutant import RECORDED, Judge, Mutation, catalogue
 
 SEEN, MISSED = "x", "."
 
@@ -24,14 +21,9 @@ def recordings() -> list[str]:
     return [path.stem for path in paths]
 
 
-def row(mutation: Mutation | None) -> str:
+def row(judge: Judge, mutation: Mutation | None) -> str:
     """One line of the table."""
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            verdicts = judge(Path(folder), mutation, recordings())
-        except AssertionError as error:
-            return f"| {mutation} | {error} |"
-    marks = [SEEN if verdict else MISSED for verdict in verdicts.values()]
+    marks = [SEEN if judge.replays(mutation, name) else MISSED for name in recordings()]
     return f"| {mutation or 'no mutation'} | {' | '.join(marks)} |"
 
 
@@ -40,9 +32,9 @@ def main(text: str = "") -> None:
     wanted = [mutation for mutation in catalogue() if text in str(mutation)]
     print(f"| mutation | {' | '.join(recordings())} |")
     print("|---" * (1 + len(recordings())) + "|")
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for line in pool.map(row, [None, *wanted]):
-            print(line, flush=True)
+    with Judge() as judge:
+        for mutation in (None, *wanted):
+            print(row(judge, mutation), flush=True)
 
 
 if __name__ == "__main__":

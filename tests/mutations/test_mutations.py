@@ -1,45 +1,60 @@
-"""Every rule of the engine counts: with one of them wrong, some recording is not reproduced.
+"""Every rule of the engine counts: with one of them wrong, a recording is not reproduced, or a test
+that derives the outcome from the rule fails.
 
 Frames and counters alone would let many of these pass; that is why event sequences and list orders
-are compared. The catalogue says for each mutation which recording sees it.
+are compared. The catalogue says for each mutation who sees it.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from mutations.mutant import NEVER_ENDS, Mutation, catalogue, copy_package, judge
+from mutations.mutant import NEVER_ENDS, Judge, Mutation, catalogue
 
 MUTATIONS = catalogue()
 SEEN = [mutation for mutation in MUTATIONS if mutation.recording]
-UNSEEN = [mutation for mutation in MUTATIONS if not mutation.recording]
+TESTED = [mutation for mutation in MUTATIONS if mutation.test]
+UNSEEN = [mutation for mutation in MUTATIONS if mutation.unseen]
 pytestmark = pytest.mark.large  # each runs uncompiled already, in a process of its own
 
 
-@pytest.mark.parametrize("mutation", SEEN, ids=str)
-def test_a_wrong_rule_is_noticed(mutation: Mutation, tmp_path: Path) -> None:
-    """The replay differs, or the engine falls over; one that never ends would show nothing."""
-    verdict = judge(tmp_path, mutation, [mutation.recording])
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    """One process that tries them all."""
+    with Judge() as process:
+        yield process
 
-    assert verdict[mutation.recording] not in (None, NEVER_ENDS)
+
+@pytest.mark.parametrize("mutation", SEEN, ids=str)
+def test_a_wrong_rule_is_noticed(mutation: Mutation, judge: Judge) -> None:
+    """The replay differs, or the engine falls over; one that never ends would show nothing."""
+    assert judge.replays(mutation, mutation.recording) not in (None, NEVER_ENDS)
+
+
+@pytest.mark.parametrize("mutation", TESTED, ids=str)
+def test_a_wrong_rule_fails_its_test(mutation: Mutation, judge: Judge) -> None:
+    """Where no recording has the occasion, a test makes it."""
+    assert judge.passes(mutation, [mutation.test]) not in (None, NEVER_ENDS)
 
 
 @pytest.mark.parametrize("recording", sorted({mutation.recording for mutation in SEEN}))
-def test_without_a_mutation_nothing_is_noticed(recording: str, tmp_path: Path) -> None:
+def test_without_a_mutation_nothing_is_noticed(recording: str, judge: Judge) -> None:
     """What is noticed above is the mutation, not the copying or the lack of compiled code."""
-    verdict = judge(tmp_path, None, [recording])
-
-    assert verdict[recording] is None
+    assert judge.replays(None, recording) is None
 
 
-@pytest.mark.parametrize("mutation", UNSEEN, ids=str)
-def test_what_no_recording_sees_has_its_reason(mutation: Mutation, tmp_path: Path) -> None:
-    """It stays in the catalogue for the day when a recording does."""
-    copy_package(tmp_path, mutation)
+def test_without_a_mutation_the_tests_pass(judge: Judge) -> None:
+    """As above."""
+    assert judge.passes(None, sorted({mutation.test for mutation in TESTED})) is None
 
-    assert mutation.unseen
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=str)
+def test_somebody_sees_it_or_there_is_a_reason(mutation: Mutation) -> None:
+    """And its text is still there to be changed."""
+    assert [mutation.recording, mutation.test, mutation.unseen].count("") == 2
+    assert mutation.source()
 
 
 def test_no_two_mutations_have_one_name() -> None:
