@@ -52,6 +52,8 @@ NAMES = (
     "compact_daemon_wake",
     "compact_daemon_migrate_scanned",
     "compact_daemon_free_scanned",
+    "cma_alloc_success",
+    "cma_alloc_fail",
 )
 """Of /proc/vmstat, in the kernel's order: what the engine keeps, and two that recordings have among
 these."""
@@ -87,9 +89,8 @@ def files(
 def trace(memory: Memory) -> str:
     """Every event so far, as the file `trace` of tracefs holds them; all at time 0."""
     cpu = int(memory.node["cpu"][0])
-    return ftrace.whole(
-        tracepoints.lines(memory.events, memory.zone_names, cpu), cpus=memory.nr_cpus
-    )
+    events = tracepoints.lines(memory.events, memory.zone_names, cpu, list(memory.cma))
+    return ftrace.whole(events, cpus=memory.nr_cpus)
 
 
 def buddyinfo(memory: Memory) -> Buddyinfo:
@@ -136,14 +137,16 @@ def pagetypeinfo(memory: Memory) -> Pagetypeinfo:
     return Pagetypeinfo((Node(memory.pageblock_order, free, table),))
 
 
-def migratetypes(memory: Memory) -> list[int]:
-    """The migratetypes in the order in which the machine's kernel prints them.
+def has_cma(memory: Memory) -> bool:
+    """A machine without CMA regions is taken for one whose kernel was built without CMA, as the
+    recorded ones were."""
+    return bool((memory.pageblock & t.BLOCK_TYPE == t.CMA).any())
 
-    One without CMA regions is taken for one that was built without CMA, as the recorded ones were.
-    """
-    has_cma = bool((memory.pageblock & t.BLOCK_TYPE == t.CMA).any())
+
+def migratetypes(memory: Memory) -> list[int]:
+    """The migratetypes in the order in which the machine's kernel prints them."""
     types = (t.UNMOVABLE, t.MOVABLE, t.RECLAIMABLE, t.HIGHATOMIC, t.CMA, t.ISOLATE)
-    return [migratetype for migratetype in types if has_cma or migratetype != t.CMA]
+    return [kind for kind in types if kind != t.CMA or has_cma(memory)]
 
 
 def _free_lists(memory: Memory, z: int, migratetype: int) -> FreeLists:
@@ -178,7 +181,10 @@ def vmstat(memory: Memory, carried: Vmstat | None = None) -> Vmstat:
 
     *carried* is what a recorded machine said: its values that the engine does not keep stay.
     """
-    values = {**(carried.values if carried else {}), **_gauges(memory), **memory.vmstat()}
+    counters = memory.vmstat()
+    if not has_cma(memory):
+        counters = {name: n for name, n in counters.items() if name not in t.CMA_EVENTS}
+    values = {**(carried.values if carried else {}), **_gauges(memory), **counters}
     return Vmstat(_in_order(values))
 
 

@@ -97,6 +97,22 @@ def _supply(orders: list[int]) -> int:
     return sum(count << (order - 3) for order, count in enumerate(orders) if order >= 3)
 
 
+def test_a_camera_gets_its_memory_if_those_who_are_there_can_move(
+    results: dict[str, Result],
+) -> None:
+    """Or were never let in; a driver that cannot let go of a page for a while is named."""
+    runs = {run.variant: run for run in results["cma-after-churn"].runs}
+    measures = {name: run.measures for name, run in runs.items()}
+
+    assert [measures[name]["ranges"] for name in ("movable", "pinned", "mapped")] == [1, 1, 0]
+    assert measures["movable"]["pages_migrated"] > measures["pinned"]["pages_migrated"]
+    assert runs["movable"].outcome.owners()["gpu"]["migrated"] > 0
+    assert runs["movable"].outcome.owners()["zram"]["migrated"] > 0
+    assert (measures["mapped"]["gpu.blamed"] > 0, measures["mapped"]["zram.blamed"]) == (True, 0)
+    assert list(runs["mapped"].outcome.causes["gpu"]) == ["the kernel has mapped it"]
+    assert measures["refusing"]["gpu.blamed"] + measures["refusing"]["zram.blamed"] > 0
+
+
 def test_memory_is_the_better_the_more_drivers_pages_move(results: dict[str, Result]) -> None:
     """Both, one of them, none."""
     runs = {run.variant: run.measures["allocated"] for run in results["what-if-it-moved"].runs}

@@ -313,3 +313,31 @@ def test_a_machine_with_cma_has_a_column_for_it() -> None:
 
     assert node.blocks.types == (*TYPES[:-1], "CMA", "Isolate")
     assert node.blocks.zones[0].values == (0, 15, 0, 0, 1, 0)
+
+
+def test_only_a_machine_with_cma_counts_its_allocations() -> None:
+    """Behind compaction's counters, as the kernel has them."""
+    memory = Memory.blank(64, pageblock_order=2, max_order=4)
+    assert not set(t.CMA_EVENTS) & set(procfs.vmstat(memory).values)
+
+    memory.add_cma("camera", 32, 16).alloc(4)
+
+    values = procfs.vmstat(memory).values
+    assert list(values)[-2:] == list(t.CMA_EVENTS)
+    assert (values["cma_alloc_success"], values["cma_alloc_fail"]) == (1, 0)
+
+
+def test_a_trace_calls_a_region_by_its_name() -> None:
+    """Not by its number, which is all that the events have."""
+    memory = Memory.blank(64, pageblock_order=2, max_order=4)
+    for name, base in (("camera", 32), ("display", 48)):
+        memory.add_cma(name, base, 16)
+
+    memory.cma["display"].alloc(4)
+
+    said = [(e.name, e.detail) for e in ftrace.parse(procfs.trace(memory)).events]
+    assert said[0] == ("cma_alloc_start", "name=display count=4 align=0")
+    assert said[-1] == (
+        "cma_alloc_finish",
+        "name=display pfn=0x30 page=ffffea0000000c00 count=4 align=0",
+    )

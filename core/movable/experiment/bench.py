@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from movable import registry
 from movable.errors import BadInput, MovableError, hint
-from movable.experiment import model
+from movable.experiment import model, regions
 from movable.experiment.blame import naming
 from movable.experiment.mistakes import refused
 from movable.experiment.seeds import derived
@@ -97,6 +97,7 @@ def plan(place: str, experiment: model.Experiment, inline: Kinds) -> Plan:
         if isinstance(phase, model.Operation)
     }
     _known(f"{place}: observers.refusals.drivers", experiment.observers.refusals, kinds)
+    regions.check(place, experiment)
     return Plan(place, experiment, kinds, configs, arguments)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from movable.machine import Machine
     from movable.snapshot import Snapshot
 
-ACTS = (model.Compact, model.Allocate)
+ACTS = (model.Compact, model.Allocate, model.CmaAlloc, model.AllocContig)
 """Phases in which the VM works; "before" is the moment when the first of them begins."""
 
 DEFAULT_MEASURES = ("huge_pages", "pages_migrated", "pages_refused")

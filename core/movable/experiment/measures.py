@@ -1,7 +1,7 @@
 """What an experiment can measure: one number per run, each with a name that a file may use.
 
 Plain names are listed in `MEASURES`. Beside them: `unusable_index.ORDER`, `vmstat.COUNTER` (the
-change over the run) and `OWNER.COLUMN` for every cell of the table of owners.
+change over the run), `OWNER.COLUMN` for every cell of the table of owners, and `OWNER.blamed`.
 """
 
 from __future__ import annotations
@@ -92,6 +92,10 @@ MEASURES = {
         "blocks that the allocate phases got",
         lambda o: sum(p.get("allocated", 0) for p in o.phases),
     ),
+    "ranges": Measure(
+        "contiguous ranges that the cma_alloc and alloc_contig phases got",
+        lambda o: sum(p.get("ranges", 0) for p in o.phases),
+    ),
     "pages_migrated": Measure("successful migrations, all owners", _all("migrated")),
     "pages_refused": Measure("refused isolations, all owners", _all("refused")),
     "migrate_again": Measure("answers -EAGAIN, all owners", _all("again")),
@@ -112,6 +116,8 @@ def measures(snapshot: Snapshot, drivers: Iterable[str]) -> dict[str, Measure]:
         for column in (*PLACES, *CALLS):
             meaning = f"{column} of {owner}, as in the table of owners"
             known[f"{owner}.{column}"] = Measure(meaning, partial(_cell, owner, column))
+        meaning = f"places for a contiguous range that a page of {owner} spoilt"
+        known[f"{owner}.blamed"] = Measure(meaning, partial(_blamed, owner))
     return known
 
 
@@ -151,6 +157,10 @@ def _counter(name: str, outcome: Outcome) -> int:
 
 def _cell(owner: str, column: str, outcome: Outcome) -> int:
     return outcome.owners().get(owner, {}).get(column, 0)
+
+
+def _blamed(owner: str, outcome: Outcome) -> int:
+    return sum(phase.get("in_the_way", {}).get(owner, 0) for phase in outcome.phases)
 
 
 def _hint(name: str, known: list[str]) -> str:

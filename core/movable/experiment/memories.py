@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from movable.errors import BadInput, hint
 from movable.experiment import model
+from movable.experiment.units import size
 
 if TYPE_CHECKING:
     from movable.mm.memory import Memory
@@ -42,6 +43,7 @@ class Origin:
         :raises BadInput: the recording cannot be used, or the sizes make no machine.
         """
         memory = self._recorded(self.path) if self.path else self._blank()
+        self._set_apart(memory)
         if self.machine.compact_on_failure:
             memory.on_alloc_failure = type(memory).compact_memory
         return memory
@@ -72,6 +74,22 @@ class Origin:
         except BadInput as error:
             where = f"{self.place}: machine: {error.place}"
             raise BadInput(where, error.problem, error.remedy) from None
+
+    def _set_apart(self, memory: Memory) -> None:
+        """Make the CMA regions; those that have no place of their own from the top down."""
+        highest = memory.zones[-1]
+        start, end = highest["start_pfn"], highest["start_pfn"] + highest["spanned"]
+        top = end >> memory.pageblock_order << memory.pageblock_order
+        for index, region in enumerate(self.machine.cma):
+            where = f"{self.place}: machine.cma[{index}]"
+            if region.at is None and (top := top - region.size) < start:
+                problem = f"{size(region.size)} are more than zone {highest['name']} has left"
+                raise BadInput(f"{where}.size", problem, "choose less, or say where with `at`")
+            base = top if region.at is None else region.at
+            try:
+                memory.add_cma(region.name, base, region.size, region.order_per_bit)
+            except BadInput as error:
+                raise BadInput(f"{where}: {error.place}", error.problem, error.remedy) from None
 
 
 def sha256(path: Path) -> str:

@@ -48,13 +48,10 @@ def _line(found: Any, model: type[BaseModel], prefix: Sequence[str | int]) -> st
 
 
 def _written(steps: Sequence[str | int]) -> list[str | int]:
-    """*steps* as they stand in the file: without the tag that pydantic puts behind an index, and
-    the word that it puts behind a key that is wrong itself."""
-    return [
-        step
-        for before, step in zip((None, *steps), steps, strict=False)
-        if not (isinstance(before, int) and isinstance(step, str)) and step != "[key]"
-    ]
+    """*steps* as they stand in the file: without the tag that pydantic puts behind a phase's index,
+    and the word that it puts behind a key that is wrong itself."""
+    tagged = {at + 2 for at, step in enumerate(steps) if step == "phases"}
+    return [step for at, step in enumerate(steps) if at not in tagged and step != "[key]"]
 
 
 def _keys(model: type[BaseModel], steps: Sequence[str | int]) -> set[str]:
@@ -62,7 +59,7 @@ def _keys(model: type[BaseModel], steps: Sequence[str | int]) -> set[str]:
     models = [model]
     for step in steps:
         fields = [one.model_fields[step] for one in models if step in one.model_fields]
-        tagged = [one for one in models if one.__name__.lower() == step]
+        tagged = [one for one in models if one.__name__.lower() == str(step).replace("_", "")]
         below = [inner for field in fields for inner in _models([field.annotation])]
         models = below or tagged or models
     return {name for one in models for name in one.model_fields}

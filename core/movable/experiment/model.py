@@ -22,6 +22,7 @@ from movable.experiment.units import Pages
 
 Kind = Literal["anon", "file", "kernel", "reclaimable"]
 Share = Annotated[float, Field(gt=0, le=1)]
+Amount = Annotated[Pages, Field(gt=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
@@ -29,6 +30,17 @@ class Table(BaseModel):
     """One table of the file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Region(Table):
+    """A CMA region: memory set apart at boot for one device, lent to whoever can move."""
+
+    name: Name
+    size: Amount
+    at: Pages | None = None
+    """Where it begins; below the top of the highest zone when left out."""
+    order_per_bit: int = Field(default=0, ge=0)
+    """It is given out in pieces of 2**order_per_bit pages."""
 
 
 class Machine(Table):
@@ -43,6 +55,8 @@ class Machine(Table):
     pageblock_order: int | None = Field(default=None, ge=1, le=10)
     profile: str = "6.1"
     """Which kernel's rules hold."""
+    cma: list[Region] = []
+    """Contiguous memory for devices."""
     compact_on_failure: bool = False
     """Compact all memory when an allocation fails, then try it once more."""
 
@@ -159,6 +173,34 @@ class Allocate(Table):
         return self
 
 
+class CmaAlloc(Table):
+    """Take memory in one piece from a CMA region, for its device, and keep it."""
+
+    do: Literal["cma_alloc"]
+    region: str | None = None
+    """Its name; the only one there is when left out."""
+    size: Amount
+    align: int = Field(default=0, ge=0)
+    """It is to begin at a multiple of 2**align pages."""
+    count: int = Field(default=1, ge=1)
+
+
+class CmaRelease(Table):
+    """Give back all that was taken from a CMA region."""
+
+    do: Literal["cma_release"]
+    region: str | None = None
+    """Its name; the only one there is when left out."""
+
+
+class AllocContig(Table):
+    """Take memory in one piece, wherever it can be had, and keep it."""
+
+    do: Literal["alloc_contig"]
+    size: Amount
+    count: int = Field(default=1, ge=1)
+
+
 class Operation(BaseModel):
     """Something a driver does for its user: `do = "INSTANCE.operation"` and its arguments."""
 
@@ -187,6 +229,9 @@ Phase: TypeAlias = Annotated[
     | Annotated[Shape, Tag("shape")]
     | Annotated[Compact, Tag("compact")]
     | Annotated[Allocate, Tag("allocate")]
+    | Annotated[CmaAlloc, Tag("cma_alloc")]
+    | Annotated[CmaRelease, Tag("cma_release")]
+    | Annotated[AllocContig, Tag("alloc_contig")]
     | Annotated[Operation, Tag("operation")],
     Discriminator(_kind_of_phase),
 ]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from movable.errors import BadInput, OutOfMemory
 from movable.experiment import model
+from movable.experiment.regions import Devices
 from movable.experiment.seeds import generator
 from movable.experiment.shape import free_blocks
 from movable.machine import Machine
@@ -34,6 +35,10 @@ class Stage:
     seed: int
     kept: dict[str, list[Pfns]] = field(default_factory=dict)
     """Pages of the kernel's kinds that `fill` took; they stay where they are."""
+    devices: Devices = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.devices = Devices(self.machine)
 
     def perform(self, index: int, phase: model.Phase, arguments: dict[str, Any]) -> dict[str, Any]:
         """Do *phase*, the *index*-th, and report what came of it."""
@@ -55,6 +60,12 @@ class Stage:
                     self.machine.compact()
             case model.Allocate():
                 done = {"allocated": self.allocate(phase)}
+            case model.CmaAlloc():
+                done = self.devices.cma_alloc(phase)
+            case model.CmaRelease():
+                done = self.devices.cma_release(phase)
+            case model.AllocContig():
+                done = self.devices.alloc_contig(phase)
             case model.Operation():
                 answer = self.machine.do(phase.do, **arguments)
                 done = {"answer": answer if isinstance(answer, int | float | str) else None}

@@ -16,6 +16,7 @@ from movable.errors import ContractViolation, Deadlock
 from movable.hookspecs import MigrateResult, broken_promise
 from movable.mm import mm_types as t
 from movable.mm import steps
+from movable.mm.migration_target import alloc_target
 
 if TYPE_CHECKING:
     from movable.mm.compact_control import CompactControl
@@ -219,6 +220,7 @@ _ANSWERS = {
     steps.LOCK_AGAIN: lock_again,
     steps.OWN_MIGRATEPAGE: own_migratepage,
     steps.FLUSH_TRACE: flush_trace,
+    steps.ALLOC_TARGET: alloc_target,
 }
 HANDLERS = [*map(_point, steps.POINTS), *(_ANSWERS[n] for n in sorted(_ANSWERS))]
 """By number of the request (steps.py): who answers it, given the compactor and the page."""

@@ -13,10 +13,11 @@ from movable.mm.compiled import compiled
 from movable.mm.fast_isolate_freepages import fast_isolate_freepages
 from movable.mm.isolate_freepages_block import isolate_freepages_block, split_map_pages
 from movable.mm.list import list_add, list_del, list_empty
-from movable.mm.mm_types import CMA, COMPACT_CLUSTER_MAX, MIGRATE_ASYNC, MOVABLE
+from movable.mm.mm_types import CMA, COMPACT_CLUSTER_MAX, COMPACTION_ALLOC, MIGRATE_ASYNC, MOVABLE
 from movable.mm.page_alloc import free_pages
 from movable.mm.pageblock import block_type, pageblock_pfn_to_page
 from movable.mm.skip_hints import isolation_suitable, update_pageblock_skip
+from movable.mm.swap import put_page
 from movable.page_flags import PG_buddy
 
 Array = Any
@@ -95,10 +96,14 @@ def scan_for_freepages(
 def compaction_alloc(
     mem_map: Array, zone: Array, pageblock: Array, node: Array, cc: Array, trace: Array
 ) -> int:
-    """A target page with one reference, or -1 if the scanners have met."""
+    """A target page with one reference, or -1 if the scanners have met.
+
+    Where targets are the page allocator's, migration_target.py has put one on the list, or none.
+    """
     head = cc[0]["freepages"]
     if list_empty(mem_map, head):
-        isolate_freepages(mem_map, zone, pageblock, node, cc, trace)
+        if cc[0]["get_new_page"] == COMPACTION_ALLOC:
+            isolate_freepages(mem_map, zone, pageblock, node, cc, trace)
         if list_empty(mem_map, head):
             return -1
     pfn = int(mem_map[head]["next"])
@@ -108,8 +113,13 @@ def compaction_alloc(
 
 
 @compiled
-def compaction_free(mem_map: Array, cc: Array, pfn: int) -> None:
-    """Take back a target that was not used; the next page gets it."""
+def compaction_free(
+    mem_map: Array, zone: Array, pageblock: Array, node: Array, cc: Array, pfn: int
+) -> None:
+    """Take back a target that was not used; the next page gets it, unless it is the allocator's."""
+    if cc[0]["get_new_page"] != COMPACTION_ALLOC:
+        put_page(mem_map, zone, pageblock, node, pfn)
+        return
     list_add(mem_map, pfn, cc[0]["freepages"])
     cc[0]["nr_freepages"] += 1
 

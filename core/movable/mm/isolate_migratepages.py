@@ -328,10 +328,14 @@ def isolate_migratepages(
 ) -> int:
     """Collect pages of the next pageblock on `cc.migratepages`, the last found first.
 
-    At most 32 at a time, all the rest of the block in a rescan. Returns SCAN_DONE; or a driver's
+    At most 32 at a time, all the rest of the block in a rescan; for a contiguous range, of the
+    piece [`migrate_pfn`, `end_pfn`) that the caller has chosen. Returns SCAN_DONE; or a driver's
     page that the caller must try to isolate, calling again with the outcome, TAKEN or FAIL; or
     PUT_BACK, if all that was collected is to be put back before it calls again.
     """
-    if answer == LOOK and not choose_block(mem_map, zone, pageblock, node, cc):
-        return SCAN_DONE
+    if answer == LOOK:
+        if cc[0]["alloc_contig"]:
+            start_block(cc, cc[0]["migrate_pfn"], cc[0]["end_pfn"])
+        elif not choose_block(mem_map, zone, pageblock, node, cc):
+            return SCAN_DONE
     return isolate_migratepages_block(mem_map, zone, pageblock, node, cc, trace, answer)

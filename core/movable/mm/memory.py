@@ -25,6 +25,7 @@ from movable.mm import (
     views,
 )
 from movable.mm import mm_types as t
+from movable.mm.contiguous import Contiguous
 from movable.mm.engine import Engine
 from movable.mm.event_buffer import EventBuffer
 from movable.mm.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL
@@ -62,7 +63,7 @@ class _Pages(dict[int, Page]):
         return page
 
 
-class Memory:
+class Memory(Contiguous):
     """All frames of one machine, numbered from 0.
 
     :param nr_frames: number of page frames, holes included.
@@ -259,9 +260,8 @@ class Memory:
 
     def drain_all_pages(self) -> None:
         """Give every CPU's free pages back to the free lists (drain_all_pages())."""
-        for cpu in range(self.nr_cpus):
-            for z in range(len(self.zone_names)):
-                self.engine.call(pcp.drain_pages_zone, z, cpu)
+        for z in range(len(self.zone_names)):
+            self.drain_zone_pages(z)
 
     def drain_zone_pages(self, z: int) -> None:
         """The same for one zone."""

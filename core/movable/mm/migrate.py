@@ -29,6 +29,7 @@ from movable.mm.migrate_lru import (
     settle_lru_page,
 )
 from movable.mm.migrate_movable import may_wait, movable_tag, page_locked, trylock_page, unlock_page
+from movable.mm.migration_target import drop_target, target_ready
 from movable.mm.mm_types import (
     EAGAIN,
     ENOMEM,
@@ -92,6 +93,8 @@ def try_next_page(
     if node[0]["trace_count"] > node[0]["trace_limit"]:
         return ask(cc, steps.FLUSH_TRACE, steps.NEXT_PAGE)
     cc[0]["page"] = pfn
+    if not target_ready(mem_map, zone, pageblock, node, cc, trace, pfn):
+        return ask(cc, steps.ALLOC_TARGET, steps.NEXT_PAGE)
     cc[0]["cursor"] = list_next(mem_map, pfn)
     if movable_tag(mem_map, pfn):
         cc[0]["after_page"] = steps.SETTLE_MOVABLE_PAGE
@@ -134,6 +137,7 @@ def migrate_ordinary_page(
         return steps.ORDINARY_LOCK_ANSWERED
     if step == steps.ORDINARY_LOCK_ANSWERED:
         if not cc[0]["rc"]:
+            drop_target(mem_map, zone, pageblock, node, cc, trace)
             settle_lru_page(mem_map, zone, pageblock, node, cc, pfn, EAGAIN)
         elif operations(int(mem_map[pfn]["mapping"])) == HAS_OWN_MIGRATE:
             return begin_own_migrate(mem_map, zone, pageblock, node, cc, trace)
@@ -177,7 +181,7 @@ def end_own_migrate(
     unlock_page(mem_map, target)
     unlock_page(mem_map, pfn)
     if rc:
-        compaction_free(mem_map, cc, target)
+        compaction_free(mem_map, zone, pageblock, node, cc, target)
     else:
         mem_map[target]["refcount"] -= 1
         drain = mapped > 0 and cc[0]["drains_after_mapped_page"]
@@ -211,7 +215,7 @@ def end_migrate_pages(mem_map: Array, node: Array, cc: Array, trace: Array) -> i
     succeeded, failed = cc[0]["nr_succeeded"], cc[0]["nr_failed_pages"]
     count_vm_events(node, PGMIGRATE_SUCCESS, succeeded)
     count_vm_events(node, PGMIGRATE_FAIL, failed)
-    trace_migrate_pages(node, trace, succeeded, failed, cc[0]["mode"])
+    trace_migrate_pages(node, trace, succeeded, failed, cc[0]["mode"], cc[0]["reason"])
     cc[0]["rc"] = cc[0]["result"]
     return int(cc[0]["after_migrate"])
 
@@ -251,7 +255,7 @@ def migrate_step(
         settle_movable_page(mem_map, cc)
         return steps.PAGE_TRIED
     if step == steps.MIGRATE_PAGES:
-        trace_migrate_pages_start(node, trace, cc[0]["mode"])
+        trace_migrate_pages_start(node, trace, cc[0]["mode"], cc[0]["reason"])
         cc[0]["nr_succeeded"] = cc[0]["nr_failed_pages"] = cc[0]["result"] = 0
         return steps.CUT_BATCH
     if step == steps.CUT_BATCH:

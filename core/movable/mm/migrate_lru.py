@@ -16,6 +16,7 @@ from movable.mm.list import list_add_tail, list_del, list_empty, list_next
 from movable.mm.migrate_movable import movable_tag
 from movable.mm.mm_types import (
     AGAIN,
+    COMPACTION_ALLOC,
     EAGAIN,
     EBUSY,
     EINVAL,
@@ -179,7 +180,7 @@ def unmap_and_move(
             place = source if rc else target
             trace_pte(node, trace, REMOVE_MIGRATION_PTE, place, mapped)
     if rc:
-        compaction_free(mem_map, cc, target)
+        compaction_free(mem_map, zone, pageblock, node, cc, target)
     return rc
 
 
@@ -249,8 +250,8 @@ def migrate_lru_pages(
 ) -> int:
     """Go through `cc.folios` from *pfn* on; returned is its head, or the first page not tried.
 
-    That is one that somebody must be asked about, or any if the trace is nearly full, or if a page
-    failed for good that is to be put back at once.
+    That is one that somebody must be asked about, or any if the trace is nearly full, if a page
+    failed for good that is to be put back at once, or if targets are the page allocator's.
     """
     head = cc[0]["folios"]
     while pfn != head:
@@ -261,6 +262,8 @@ def migrate_lru_pages(
             return int(head)
         pfn = following
         if cc[0]["putback_at_once"] and cc[0]["nr_failed"] > failed:
+            break
+        if cc[0]["get_new_page"] != COMPACTION_ALLOC:
             break
         if node[0]["trace_count"] > node[0]["trace_limit"]:
             break

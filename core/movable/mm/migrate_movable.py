@@ -172,7 +172,7 @@ def begin_move(
     if step == steps.RETURN_UNUSED_TARGET:
         if target < 0:
             return steps.LET_GO
-        compaction_free(mem_map, cc, target)
+        compaction_free(mem_map, zone, pageblock, node, cc, target)
         return point(cc, steps.TARGET_RETURNED, steps.LET_GO)
     if step == steps.LOCK_SOURCE:
         if trylock_page(mem_map, pfn):
@@ -241,7 +241,7 @@ def end_move(
         unlock_page(mem_map, pfn)
         return point(cc, steps.UNLOCKED, steps.RETURN_TARGET if cc[0]["rc"] else steps.LET_GO)
     if step == steps.RETURN_TARGET:
-        compaction_free(mem_map, cc, target)
+        compaction_free(mem_map, zone, pageblock, node, cc, target)
         return point(cc, steps.TARGET_RETURNED, cc[0]["after_page"])
     if step == steps.LET_GO:
         list_del(mem_map, pfn)

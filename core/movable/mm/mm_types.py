@@ -52,6 +52,7 @@ PAGEVEC_SIZE = 15
 ZONE_TYPES = ("DMA", "DMA32", "Normal", "Movable", "Device")
 """The kernel's zones by number (`enum zone_type`); requests and reserves speak of these numbers."""
 ZONE_NORMAL = ZONE_TYPES.index("Normal")
+ZONE_MOVABLE = ZONE_TYPES.index("Movable")
 
 ZONE = np.dtype(
     [
@@ -106,11 +107,16 @@ VM_EVENTS = (
     "compact_daemon_migrate_scanned",
     "compact_daemon_free_scanned",
     "pgfree",
+    "cma_alloc_success",
+    "cma_alloc_fail",
 )
 """The counters, under their names in /proc/vmstat, in the order of `node["vm"]`."""
 PGMIGRATE_SUCCESS, PGMIGRATE_FAIL, COMPACTMIGRATE_SCANNED, COMPACTFREE_SCANNED = range(4)
 COMPACTISOLATED, COMPACTSTALL, COMPACTFAIL, COMPACTSUCCESS, KCOMPACTD_WAKE = range(4, 9)
 KCOMPACTD_MIGRATE_SCANNED, KCOMPACTD_FREE_SCANNED, PGFREE = range(9, 12)
+CMA_ALLOC_SUCCESS, CMA_ALLOC_FAIL = range(12, 14)
+CMA_EVENTS = VM_EVENTS[CMA_ALLOC_SUCCESS:]
+"""Those that only kernels with CMA have."""
 
 LRU_STATS = ("isolated", "refused", "migrated", "again", "failed", "putback")
 ISOLATED, REFUSED, MIGRATED, AGAIN, FAILED, PUTBACK = range(6)
@@ -128,6 +134,7 @@ NODE = np.dtype(
         ("cpu", "i8"),
         ("lru_add", "i8", (PAGEVEC_SIZE,)),
         ("lru_add_count", "i8"),
+        ("lru_disable_count", "i8"),
         ("lru_list", "i8"),
         ("nr_lru", "i8", (NR_LRU_LISTS,)),
         ("nr_isolated", "i8", (2,)),
@@ -152,7 +159,9 @@ NODE = np.dtype(
     ],
     align=True,
 )
-"""The node (`pglist_data`): machine parameters, the running CPU, LRU lists, counters, sysctls."""
+"""The node (`pglist_data`): machine parameters, the running CPU, LRU lists, counters, sysctls.
+
+While `lru_disable_count` is not 0, no page waits in an LRU batch."""
 
 COMPACT_CONTROL = np.dtype(
     [
@@ -198,6 +207,10 @@ COMPACT_CONTROL = np.dtype(
         ("skip_updated", "i8"),
         ("skip_on_failure", "i8"),
         ("next_skip_pfn", "i8"),
+        # What migrate_pages() is told: where targets come from, and what for.
+        ("get_new_page", "i8"),
+        ("no_target", "i8"),
+        ("reason", "i8"),
         # Where migrate_pages() stands.
         ("force", "i8"),
         ("nr_succeeded", "i8"),
@@ -266,6 +279,10 @@ ZONE_BOOSTED_WATERMARK, ZONE_RECLAIM_ACTIVE = 1, 2
 """Bits of `zflags`."""
 
 MIGRATE_ASYNC, MIGRATE_SYNC_LIGHT, MIGRATE_SYNC = range(3)
+MR_COMPACTION, MR_CONTIG_RANGE = 0, 6
+"""`enum migrate_reason`: who has pages migrated."""
+COMPACTION_ALLOC, ALLOC_MIGRATION_TARGET = range(2)
+"""Where migration gets its targets: from the free scanner, or from the page allocator."""
 EAGAIN, ENOMEM, EBUSY, EINVAL = -11, -12, -16, -22
 
 # What the operations of a page's mapping can do (bits 2 and 3 of the mapping word).

@@ -12,7 +12,14 @@ import numpy as np
 
 from movable.errors import BadInput
 from movable.mm.compiled import compiled
-from movable.mm.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL, Gfp, gfp_migratetype, gfp_zone
+from movable.mm.gfp import (
+    GFP_HIGHUSER_MOVABLE,
+    GFP_KERNEL,
+    Gfp,
+    cma_flag,
+    gfp_migratetype,
+    gfp_zone,
+)
 from movable.mm.mm_types import NR_LRU_LISTS
 from movable.mm.page_alloc import alloc_pages
 from movable.mm.swap import folio_add_lru, put_page
@@ -75,7 +82,7 @@ def fill(memory: Memory, kind: str, count: int) -> Array:
     if kind not in KINDS:
         raise BadInput("fill", f"no kind {kind!r} of user", f"choose one of {', '.join(KINDS)}")
     gfp, flags, mapped = KINDS[kind]
-    request = int(gfp), gfp_migratetype(gfp), gfp_zone(gfp)
+    request = int(gfp), gfp_migratetype(gfp), gfp_zone(gfp), cma_flag(gfp)
     word = 0
     if kind in ("anon", "file"):
         mapping = memory.ordinary.setdefault(kind, OrdinaryMapping(kind))
@@ -113,6 +120,7 @@ def fill_pages(
     gfp: int,
     migratetype: int,
     highest: int,
+    alloc_flags: int,
     flags: int,
     word: int,
     mapped: int,
@@ -120,7 +128,7 @@ def fill_pages(
 ) -> int:
     """Allocate one page for each place in *out*; how many there were."""
     for i in range(len(out)):
-        pfn = alloc_pages(mem_map, zone, pageblock, node, gfp, 0, migratetype, highest, 0)
+        pfn = alloc_pages(mem_map, zone, pageblock, node, gfp, 0, migratetype, highest, alloc_flags)
         if pfn < 0:
             return i
         mem_map[pfn]["flags"] = int(mem_map[pfn]["flags"]) | flags

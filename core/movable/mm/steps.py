@@ -79,11 +79,12 @@ a target about `cc.target`, and all others about `cc.page`."""
     LOCK_AGAIN,
     OWN_MIGRATEPAGE,
     FLUSH_TRACE,
-) = range(21, 30)
+    ALLOC_TARGET,
+) = range(21, 31)
 """The three hooks; that a driver released an isolated page; a page lock to be waited for, in
 migration and in putback; one that a driver let go of against the rules; an LRU page whose mapping
-migrates it; events to be moved elsewhere."""
-NR_REQUESTS = 30
+migrates it; events to be moved elsewhere; a target that the free lists have no page for."""
+NR_REQUESTS = 31
 
 # Steps of a driver's page: to isolate it, to migrate it, to put it back (migrate_movable.py).
 

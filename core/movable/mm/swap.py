@@ -83,11 +83,13 @@ def folio_add_lru(
 ) -> None:
     """Queue a page for its LRU list; the batch takes a reference of its own.
 
-    The batch is flushed when it is full, or at once if *drain* says so.
+    The batch is flushed when it is full, or at once if *drain* or lru_cache_disable() says so.
     """
     mem_map[pfn]["refcount"] += 1
     count = node[0]["lru_add_count"]
     node[0]["lru_add"][count] = pfn
     node[0]["lru_add_count"] = count + 1
+    if node[0]["lru_disable_count"]:
+        drain = True
     if drain or count + 1 == PAGEVEC_SIZE:
         lru_add_drain(mem_map, zone, pageblock, node)

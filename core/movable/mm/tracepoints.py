@@ -1,8 +1,8 @@
 """The kernel's tracepoints as a stream of numbers, and as the text that ftrace prints.
 
 An event is its number and then its fields, as many as :data:`FIELDS` says, each a 32-bit word;
-compiled code appends them, :func:`lines` prints them in the form of compaction.h and migrate.h in
-include/trace/events (v6.1).
+compiled code appends them, :func:`lines` prints them in the form of compaction.h, migrate.h,
+page_isolation.h and cma.h in include/trace/events (v6.1).
 """
 
 from __future__ import annotations
@@ -34,8 +34,13 @@ Array = Any
     KCOMPACTD_SLEEP,
     WAKEUP_KCOMPACTD,
     KCOMPACTD_WAKE,
-) = range(18)
-FIELDS = (3, 5, 3, 4, 4, 1, 3, 2, 6, 2, 2, 3, 5, 5, 5, 0, 2, 2)
+    TEST_PAGES_ISOLATED,
+    CMA_ALLOC_START,
+    CMA_ALLOC_BUSY_RETRY,
+    CMA_ALLOC_FINISH,
+    CMA_RELEASE,
+) = range(23)
+FIELDS = (3, 5, 3, 4, 4, 2, 4, 2, 6, 2, 2, 3, 5, 5, 5, 0, 2, 2, 3, 3, 5, 5, 3)
 """By event number: how many fields follow."""
 WORDS_OF_A_BLOCK = 5
 """Words that the free scanner's look into one block writes."""
@@ -58,9 +63,22 @@ DEFER_NAMES = {
     DEFER_COMPACTION: "defer_compaction",
     DEFER_RESET: "defer_reset",
 }
+CMA_NAMES = {
+    CMA_ALLOC_START: "cma_alloc_start",
+    CMA_ALLOC_BUSY_RETRY: "cma_alloc_busy_retry",
+    CMA_ALLOC_FINISH: "cma_alloc_finish",
+    CMA_RELEASE: "cma_release",
+}
 MODES = ("MIGRATE_ASYNC", "MIGRATE_SYNC_LIGHT", "MIGRATE_SYNC", "MIGRATE_SYNC_NO_COPY")
+REASONS = (
+    *("compaction", "memory_failure", "memory_hotplug", "syscall_or_cpuset", "mempolicy_mbind"),
+    *("numa_misplaced", "contig_range", "longterm_pin", "demotion"),
+)
 PTE_EVENTS = (SET_MIGRATION_PTE, REMOVE_MIGRATION_PTE)
 PTE_MASK = (1 << 40) - 1
+VMEMMAP, PAGE_STRUCT = 0xFFFFEA0000000000, 64
+"""Where the kernel keeps its `struct page`s, and how large one is there."""
+ULONG_MASK = (1 << 64) - 1
 
 
 @compiled
@@ -139,21 +157,21 @@ def trace_end(
 
 
 @compiled
-def trace_migrate_pages_start(node: Array, trace: Array, mode: int) -> None:
+def trace_migrate_pages_start(node: Array, trace: Array, mode: int, reason: int) -> None:
     """Append MIGRATE_PAGES_START."""
     if not node[0]["migration_events"]:
         return
-    trace_word(node, trace, MIGRATE_PAGES_START)
-    trace_word(node, trace, mode)
+    trace_two(node, trace, MIGRATE_PAGES_START, mode, reason)
 
 
 @compiled
-def trace_migrate_pages(node: Array, trace: Array, succeeded: int, failed: int, mode: int) -> None:
+def trace_migrate_pages(
+    node: Array, trace: Array, succeeded: int, failed: int, mode: int, reason: int
+) -> None:
     """Append MIGRATE_PAGES."""
-    trace_word(node, trace, MIGRATE_PAGES)
-    trace_word(node, trace, succeeded)
-    trace_word(node, trace, failed)
+    trace_two(node, trace, MIGRATE_PAGES, succeeded, failed)
     trace_word(node, trace, mode)
+    trace_word(node, trace, reason)
 
 
 @compiled
@@ -193,6 +211,13 @@ def trace_scan(
     node[0]["trace_count"] = at + 5
 
 
+@compiled
+def trace_test_pages_isolated(node: Array, trace: Array, start: int, end: int, last: int) -> None:
+    """Append TEST_PAGES_ISOLATED."""
+    trace_two(node, trace, TEST_PAGES_ISOLATED, start, end)
+    trace_word(node, trace, last)
+
+
 def set_pte(pfn: int) -> int:
     """A swap pte for a migration entry that names *pfn*: its frame bits are stored inverted."""
     return 0xDFFA000000000002 | ((~pfn & PTE_MASK) << 9)
@@ -203,8 +228,30 @@ def remove_pte(pfn: int) -> int:
     return 0x8000000000000067 | pfn << 12
 
 
-def event_text(event: int, fields: Sequence[int], zones: Sequence[str]) -> str:
+def isolation_text(event: int, fields: Sequence[int], regions: Sequence[str]) -> str:
+    """One event of page_isolation.h or cma.h; a page's address is as with a fixed, plain memmap."""
+    if event == TEST_PAGES_ISOLATED:
+        start, end, last = fields
+        result = "success" if end <= last else "fail"
+        return (
+            f"test_pages_isolated: start_pfn=0x{start:x} end_pfn=0x{end:x} fin_pfn=0x{last:x}"
+            f" ret={result}"
+        )
+    head = f"{CMA_NAMES[event]}: name={regions[fields[0]]}"
+    if event == CMA_ALLOC_START:
+        return f"{head} count={fields[1]} align={fields[2]}"
+    found = fields[3] if event != CMA_RELEASE else 1
+    page = VMEMMAP + PAGE_STRUCT * fields[1] if found else 0
+    text = f"{head} pfn=0x{fields[1] & ULONG_MASK:x} page={page:016x} count={fields[2]}"
+    return text if event == CMA_RELEASE else f"{text} align={fields[4]}"
+
+
+def event_text(
+    event: int, fields: Sequence[int], zones: Sequence[str], regions: Sequence[str] = ()
+) -> str:
     """One event as ftrace prints it after the time stamp; pte lines are the caller's to repeat."""
+    if event == TEST_PAGES_ISOLATED or event in CMA_NAMES:
+        return isolation_text(event, fields, regions)
     if event in (SUITABLE, FINISHED):
         zone, order, status = fields
         name = "suitable" if event == SUITABLE else "finished"
@@ -229,12 +276,12 @@ def event_text(event: int, fields: Sequence[int], zones: Sequence[str]) -> str:
     if event == MIGRATEPAGES:
         return f"mm_compaction_migratepages: nr_migrated={fields[0]} nr_failed={fields[1]}"
     if event == MIGRATE_PAGES_START:
-        return f"mm_migrate_pages_start: mode={MODES[fields[0]]} reason=compaction"
+        return f"mm_migrate_pages_start: mode={MODES[fields[0]]} reason={REASONS[fields[1]]}"
     if event == MIGRATE_PAGES:
-        succeeded, failed, mode = fields
+        succeeded, failed, mode, reason = fields
         return (
             f"mm_migrate_pages: nr_succeeded={succeeded} nr_failed={failed} nr_thp_succeeded=0"
-            f" nr_thp_failed=0 nr_thp_split=0 mode={MODES[mode]} reason=compaction"
+            f" nr_thp_failed=0 nr_thp_split=0 mode={MODES[mode]} reason={REASONS[reason]}"
         )
     if event == TRY_TO_COMPACT_PAGES:
         order, gfp, priority = fields
@@ -270,10 +317,15 @@ def events(stream: Array) -> Iterator[tuple[int, list[int]]]:
         at = end
 
 
-def lines(stream: Array, zones: Sequence[str], cpu: int) -> Iterator[str]:
-    """Every event as a line of ftrace text at time 0; a pte event once for each mapping."""
+def lines(
+    stream: Array, zones: Sequence[str], cpu: int, regions: Sequence[str] = ()
+) -> Iterator[str]:
+    """Every event as a line of ftrace text at time 0; a pte event once for each mapping.
+
+    *zones* and *regions* are the names of the memory's zones and CMA regions.
+    """
     prefix = f"         movable-1       [{cpu:03d}] .....     0.000000: "
     for event, fields in events(stream):
-        text = prefix + event_text(event, fields, zones)
+        text = prefix + event_text(event, fields, zones, regions)
         for _ in range(fields[1] if event in PTE_EVENTS else 1):
             yield text

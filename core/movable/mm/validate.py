@@ -51,6 +51,7 @@ class Audit:
         :raises AuditFailed: the first that does not come out.
         """
         self.free_lists()
+        self.isolated_blocks()
         self.per_cpu_lists()
         self.lru_lists()
         self.every_frame_in_one_place()
@@ -75,14 +76,15 @@ class Audit:
         memory = self.memory
         marked = np.zeros(memory.nr_frames, bool)
         for z, name in enumerate(memory.zone_names):
-            free = 0
+            free = np.zeros(t.MIGRATE_TYPES, np.int64)
             for order in range(memory.max_order):
                 listed = [self._blocks(z, order, mt, marked) for mt in range(t.MIGRATE_TYPES)]
                 kept = int(memory.zone["nr_free"][z, order])
                 self.expect(name, f"nr_free of order {order}", sum(listed), kept)
-                free += sum(listed[: t.ISOLATE]) << order
+                free += np.array(listed) << order
             kept = int(memory.zone["free"][z] + memory.zone["free_diff"][z].sum())
-            self.expect(name, "NR_FREE_PAGES", free, kept)
+            self.expect(name, "NR_FREE_PAGES", int(free.sum() - free[t.ISOLATE]), kept)
+            self.expect(name, "free_cma", int(free[t.CMA]), int(memory.zone["free_cma"][z]))
         self.refuse(marked != (self.flags & PG_buddy != 0), "PG_buddy and the free lists disagree")
 
     def _blocks(self, z: int, order: int, migratetype: int, marked: Array) -> int:
@@ -93,8 +95,20 @@ class Audit:
         bad[pfns] = self.flags[pfns] & (PG_buddy | ORDER_MASK | 15 << ZONE_SHIFT) != wanted
         self.refuse(bad, f"on the free list of order {order}, but does not look so")
         marked[pfns] = True
+        block = self.memory.pageblock[pfns >> self.memory.pageblock_order] & t.BLOCK_TYPE
+        bad[pfns] = (block == t.ISOLATE) != (migratetype == t.ISOLATE)
+        self.refuse(bad, f"on a free list of type {migratetype}, but its block disagrees")
         self._stand(pfns, order)
         return len(pfns)
+
+    def isolated_blocks(self) -> None:
+        """Each zone knows how many of its pageblocks are isolated."""
+        memory, order = self.memory, self.memory.pageblock_order
+        isolated = memory.pageblock & t.BLOCK_TYPE == t.ISOLATE
+        for z, name in enumerate(memory.zone_names):
+            start, spanned = (int(memory.zone[field][z]) for field in ("start_pfn", "spanned"))
+            counted = int(isolated[start >> order : (start + spanned - 1 >> order) + 1].sum())
+            self.expect(name, "isolate_blocks", counted, int(memory.zone["isolate_blocks"][z]))
 
     def _stand(self, pfns: Array, order: int) -> None:
         edge = np.zeros(len(self.places) + 1, np.int64)

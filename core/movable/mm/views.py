@@ -57,12 +57,24 @@ def per_cpu_pages(memory: Memory) -> Array:
     return waiting
 
 
-def owners(memory: Memory) -> Array:
-    """A code for each frame's owner (uint8): an index into :func:`owner_names`."""
-    frames = memory.mem_map[: memory.nr_frames]
+def in_lru_batches(memory: Memory) -> Array:
+    """Which frames are on their way to an LRU list (bool by frame), and not marked so yet."""
+    waiting = np.zeros(memory.nr_frames, bool)
+    waiting[memory.node["lru_add"][0, : int(memory.node["lru_add_count"][0])]] = True
+    waiting[memory.other_lru_batches] = True
+    return waiting
+
+
+def owners(memory: Memory, start: int = 0, end: int | None = None) -> Array:
+    """A code for each frame's owner (uint8), an index into :func:`owner_names`; for all frames, or
+    for those of [*start*, *end*)."""
+    end = memory.nr_frames if end is None else end
+    first = start >> memory.max_order << memory.max_order  # blocks that reach into the range
+    frames = memory.mem_map[first:end]
     flags, word = frames["flags"].astype(np.int64), frames["mapping"].astype(np.int64)
-    code = np.full(memory.nr_frames, KERNEL, np.uint8)
+    code = np.full(end - first, KERNEL, np.uint8)
     ordinary = (flags & (PG_lru | PG_swapbacked) != 0) & (flags & PG_reserved == 0)
+    ordinary |= in_lru_batches(memory)[first:end]
     anonymous = (word & PAGE_MAPPING_ANON != 0) | (word == 0)
     code[ordinary] = np.where(anonymous, ANONYMOUS, PAGE_CACHE)[ordinary]
     heads = (flags & PG_head != 0) & (flags & PG_slab == 0)
@@ -73,10 +85,10 @@ def owners(memory: Memory) -> Array:
     for number, mapping in enumerate(memory.mappings):
         mine = word & ~PAGE_MAPPING_FLAGS == memory.word_of(mapping)
         code[movable & mine] = len(OWNERS) + number
-    code[per_cpu_pages(memory)] = PER_CPU
+    code[per_cpu_pages(memory)[first:end]] = PER_CPU
     code[blocks_of(flags, flags & PG_buddy != 0)] = FREE
     code[flags >> ZONE_SHIFT == NO_ZONE] = HOLE
-    return code
+    return code[start - first :]
 
 
 def owner_names(memory: Memory) -> list[str]:

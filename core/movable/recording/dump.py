@@ -143,7 +143,8 @@ def zones_text(loaded: Loaded) -> str:
         values = {**zone, **_zone(memory, z)}
         text = " ".join(f"{name} {value}" for name, value in list(values.items())[1:])
         lines.append(f"zone {zone['zone']} name {inputs.zone_names[z]} {text}")
-    counters = {**inputs.vm, **dict(zip(t.VM_EVENTS, memory.node["vm"][0].tolist(), strict=True))}
+    known = {name for name in t.VM_EVENTS if name in inputs.vm or name not in t.CMA_EVENTS}
+    counters = {**inputs.vm, **{name: n for name, n in memory.vmstat().items() if name in known}}
     lines.append("vm " + " ".join(f"{name} {value}" for name, value in counters.items()))
     return "\n".join(lines) + "\n"
 

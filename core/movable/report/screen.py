@@ -47,6 +47,8 @@ def _parts(run: Run, console: Console, full: bool) -> list[RenderableType]:
     parts += ["", maps.legend(before, after, colour=colour), "", tables.owners(run.outcome)]
     if run.outcome.causes:
         parts += ["", tables.causes(run.outcome)]
+    if any("ranges" in phase for phase in run.outcome.phases):
+        parts += ["", tables.ranges(run.outcome)]
     if full:
         parts += ["", tables.free_blocks(before, after), "", tables.counters(run.outcome)]
     return parts

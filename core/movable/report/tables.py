@@ -49,6 +49,17 @@ def causes(outcome: Outcome) -> Table:
     return table
 
 
+def ranges(outcome: Outcome) -> Table:
+    """Who asked for contiguous memory, how often it was had, and whose pages were in the way."""
+    table = _table("contiguous memory", "asked", "had")
+    table.add_column("places spoilt, by owner")
+    for phase in outcome.phases:
+        if "ranges" in phase:
+            blame = ", ".join(f"{owner} {times}" for owner, times in phase["in_the_way"].items())
+            table.add_row(phase["do"], str(phase["asked"]), _number(phase["ranges"]), blame or "·")
+    return table
+
+
 def free_blocks(before: Snapshot, after: Snapshot) -> Table:
     """/proc/buddyinfo and the unusable index of every order, before and after."""
     orders = range(len(next(iter(before.buddyinfo.values()), [])))

@@ -134,7 +134,9 @@ def test_a_target_that_was_not_used_is_the_next_one() -> None:
     cc = searching(ground)
 
     first, second = take_target(cc), take_target(cc)
-    call(compaction_free, cc.memory.mem_map, cc.record, first)
+    memory = cc.memory
+    arrays = memory.mem_map, memory.zone, memory.pageblock, memory.node
+    call(compaction_free, *arrays, cc.record, first)
 
     assert (take_target(cc), second) == (first, ground.at(2, 10))
 

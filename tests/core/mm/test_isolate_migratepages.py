@@ -265,6 +265,7 @@ def test_unevictable_pages_stand_in_nobodys_way_in_a_contiguous_range() -> None:
     memory = ground.done()
     memory.node["compact_unevictable_allowed"] = 0
     cc = control(memory, [], SYNC, alloc_contig=1)
+    cc["migrate_pfn"], cc["end_pfn"] = ground.at(0), ground.at(1)
 
     isolate(cc)
 

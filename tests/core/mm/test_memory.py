@@ -129,7 +129,7 @@ def test_zones_are_shown_by_the_kernels_names() -> None:
 
 
 def test_counters_have_the_kernels_names() -> None:
-    """The twelve of the recordings' `vm` line."""
+    """The twelve of the recordings' `vm` line, and the two of CMA."""
     assert list(small().memory.vmstat()) == list(t.VM_EVENTS)
 
 

@@ -11,6 +11,7 @@ from movable.errors import ContractViolation
 from movable.mm import mm_types as t
 from movable.mm.memory import Memory
 from movable.mm.migrate_lru import folio_migrate_mapping
+from movable.page_flags import PG_dirty
 
 
 def stats(memory: Memory, owner: str = "page cache") -> dict[str, int]:
@@ -115,4 +116,18 @@ def test_a_page_with_its_own_migratepage_finds_no_target() -> None:
     assert driver.calls_seen == 0
     assert stats(memory) == {"isolated": 1, "putback": 1}
     assert memory.vmstat()["pgmigrate_fail"] == 1
+    memory.validate()
+
+
+@pytest.mark.parametrize(("answer", "calls", "freed"), [(0, 1, 0), (-11, 50, 50), (-16, 5, 5)])
+def test_who_empties_a_range_of_frames_asks_it_too(answer: int, calls: int, freed: int) -> None:
+    """With targets of the page allocator, which gets back what was not used."""
+    memory, driver, pfn = own(answer)
+    memory.flags[pfn] |= PG_dirty
+
+    outcome = memory.alloc_contig_range(pfn, pfn + 16)
+    memory.lru_add_drain_all()
+
+    assert (bool(outcome), driver.calls_seen) == (answer == 0, calls)
+    assert memory.vmstat()["pgfree"] == freed
     memory.validate()

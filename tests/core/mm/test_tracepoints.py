@@ -16,6 +16,9 @@ PLACES = "zone_start=0x10 migrate_pfn=0x20 free_pfn=0x1000 zone_end=0x2000"
 SCAN = "range=(0x200 ~ 0x400) nr_scanned=131 nr_taken=32"
 NO_THP = "nr_thp_succeeded=0 nr_thp_failed=0 nr_thp_split=0 mode"
 REASON = " reason=compaction"
+CONTIG = "reason=contig_range"
+REGIONS = ("display", "camera")
+AT_512 = "pfn=0x200 page=ffffea0000008000"
 
 
 def fill_and_compact(memory: Memory) -> None:
@@ -31,7 +34,7 @@ def compacted() -> Memory:
 
 def lines(*words: int) -> list[str]:
     """The text of one event, without the head of the line."""
-    printed = tp.lines(np.array(words, np.int32), ZONES, 2)
+    printed = tp.lines(np.array(words, np.int32), ZONES, 2, REGIONS)
     return [line.split(": ", 1)[1] for line in printed]
 
 
@@ -64,17 +67,50 @@ def lines(*words: int) -> list[str]:
         ),
         ((tp.MIGRATEPAGES, 31, 1), "mm_compaction_migratepages: nr_migrated=31 nr_failed=1"),
         (
-            (tp.MIGRATE_PAGES_START, 2),
+            (tp.MIGRATE_PAGES_START, 2, 0),
             "mm_migrate_pages_start: mode=MIGRATE_SYNC reason=compaction",
         ),
         (
-            (tp.MIGRATE_PAGES, 31, 1, 1),
+            (tp.MIGRATE_PAGES, 31, 1, 1, 0),
             f"mm_migrate_pages: nr_succeeded=31 nr_failed=1 {NO_THP}=MIGRATE_SYNC_LIGHT" + REASON,
         ),
+        (
+            (tp.MIGRATE_PAGES_START, 2, 6),
+            "mm_migrate_pages_start: mode=MIGRATE_SYNC reason=contig_range",
+        ),
+        (
+            (tp.MIGRATE_PAGES, 0, 1, 2, 6),
+            f"mm_migrate_pages: nr_succeeded=0 nr_failed=1 {NO_THP}=MIGRATE_SYNC {CONTIG}",
+        ),
+        (
+            (tp.TEST_PAGES_ISOLATED, 512, 1024, 1536),
+            "test_pages_isolated: start_pfn=0x200 end_pfn=0x400 fin_pfn=0x600 ret=success",
+        ),
+        (
+            (tp.TEST_PAGES_ISOLATED, 512, 1024, 600),
+            "test_pages_isolated: start_pfn=0x200 end_pfn=0x400 fin_pfn=0x258 ret=fail",
+        ),
+        (
+            (tp.CMA_ALLOC_START, 1, 4096, 8),
+            "cma_alloc_start: name=camera count=4096 align=8",
+        ),
+        (
+            (tp.CMA_ALLOC_BUSY_RETRY, 0, 512, 4096, 1, 8),
+            f"cma_alloc_busy_retry: name=display {AT_512} count=4096 align=8",
+        ),
+        (
+            (tp.CMA_ALLOC_FINISH, 0, 512, 4096, 1, 8),
+            f"cma_alloc_finish: name=display {AT_512} count=4096 align=8",
+        ),
+        (
+            (tp.CMA_ALLOC_FINISH, 0, -1, 4096, 0, 0),
+            f"cma_alloc_finish: name=display pfn=0x{'f' * 16} page={'0' * 16} count=4096 align=0",
+        ),
+        ((tp.CMA_RELEASE, 0, 512, 4096), f"cma_release: name=display {AT_512} count=4096"),
     ],
 )
 def test_an_event_reads_as_the_kernels(words: tuple[int, ...], text: str) -> None:
-    """include/trace/events/compaction.h and migrate.h."""
+    """include/trace/events/compaction.h, migrate.h, page_isolation.h and cma.h."""
     assert lines(*words) == [text]
 
 
@@ -101,7 +137,7 @@ def test_a_frame_can_be_read_back_from_its_pte(event: int, name: str, pte: objec
 
 def test_a_line_begins_as_ftraces() -> None:
     """Task, CPU, flags, time 0."""
-    (line,) = tp.lines(np.array([tp.MIGRATE_PAGES_START, 2], np.int32), ZONES, 2)
+    (line,) = tp.lines(np.array([tp.MIGRATE_PAGES_START, 2, 0], np.int32), ZONES, 2)
 
     assert line.startswith("         movable-1       [002] .....     0.000000: mm_migrate_pages")
 

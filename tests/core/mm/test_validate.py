@@ -10,6 +10,7 @@ from core.mm.ground import Ground, call, listed, small
 from movable.drivers.scripted import Scripted
 from movable.errors import AuditFailed
 from movable.mm import mm_types as t
+from movable.mm import page_isolation
 from movable.mm.gfp import GFP_KERNEL
 from movable.mm.list import list_add
 from movable.mm.memory import Memory
@@ -67,6 +68,8 @@ def on_node(field: str, index: int) -> Callable[[Memory], None]:
 COUNTERS: dict[str, tuple[Callable[[Memory], None], str, str]] = {
     "free blocks": (add("nr_free", 2), "DMA32", "nr_free of order 2 is "),
     "free pages": (add("free"), "DMA32", "NR_FREE_PAGES is "),
+    "free pages of CMA": (add("free_cma"), "DMA32", "free_cma is 1, but 0 were counted"),
+    "isolated blocks": (add("isolate_blocks"), "DMA32", "isolate_blocks is 1, but 0 were"),
     "a CPU's share": (add("free_diff", 0), "DMA32", "NR_FREE_PAGES is "),
     "per-CPU pages": (add("pcp_count", 0), "DMA32", "the per-CPU count of CPU 0 is 1, but 0"),
     "LRU pages": (on_node("nr_lru", 2), "inactive_file", "its length is 2, but 1 were counted"),
@@ -138,6 +141,21 @@ def test_a_free_block_of_another_order_than_its_lists_is_found() -> None:
     memory.flags[pfn] ^= 4 << ORDER_SHIFT | 3 << ORDER_SHIFT
 
     assert refused(memory)[1] == (f"frame {pfn}: on the free list of order 4, but does not look so")
+
+
+@pytest.mark.parametrize(("block_type", "listed_as"), [(t.ISOLATE, "1"), (t.MOVABLE, "4")])
+def test_what_is_free_in_an_isolated_block_and_nothing_else_is_kept_apart(
+    block_type: int, listed_as: str
+) -> None:
+    """Or it could be handed out, or never would be."""
+    memory = ground().memory
+    block = listed(memory, 4)[0] // 16
+    if block_type == t.MOVABLE:
+        page_isolation.start_isolate_page_range(memory, block * 16, block * 16 + 1, t.MOVABLE)
+    memory.pageblock[block] = block_type
+
+    problem = f"on a free list of type {listed_as}, but its block disagrees"
+    assert refused(memory) == ("free", f"frame {block * 16}: {problem}")
 
 
 def test_a_free_page_that_somebody_holds_is_found() -> None:

@@ -9,6 +9,7 @@ from core.mm.ground import Ground, small
 from movable.drivers.scripted import Scripted
 from movable.mm import page_alloc, views
 from movable.mm.gfp import GFP_HIGHUSER_MOVABLE
+from movable.mm.memory import Memory
 from movable.page_flags import NO_ZONE, ZONE_SHIFT, PG_lru, PG_reserved, PG_swapbacked
 
 
@@ -54,6 +55,28 @@ def test_a_page_between_two_lists_belongs_to_its_user_still() -> None:
     memory.flags[ground.at(0)] ^= PG_lru
 
     assert memory.owner_names[memory.owners()[ground.at(0)]] == "anonymous"
+
+
+def test_a_page_that_waits_in_an_lru_batch_is_its_users_already() -> None:
+    """Page cache that was just read, on this CPU or another."""
+    memory = Memory.blank(64, pageblock_order=4, max_order=6)
+    first, second = memory.fill("file", 2).tolist()
+    memory.node["lru_add"][0, 0], memory.other_lru_batches[:] = second, [first]
+    memory.node["lru_add_count"] = 1
+
+    assert [memory.owner_names[memory.owners()[pfn]] for pfn in (first, second)] == (
+        ["page cache"] * 2
+    )
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 64), (3, 20), (17, 18), (40, 64)])
+def test_the_owners_of_a_range_are_those_of_all(start: int, end: int) -> None:
+    """Also of frames in the middle of a block that begins before the range."""
+    memory = Memory.blank(64, pageblock_order=4, max_order=6)
+    memory.fill("anon", 5)
+    memory.fill("unmovable", 3)
+
+    assert views.owners(memory, start, end).tolist() == memory.owners()[start:end].tolist()
 
 
 def test_tails_of_blocks_on_per_cpu_lists_are_per_cpu() -> None:

@@ -27,6 +27,15 @@ def test_a_dump_has_the_recordings_layout() -> None:
     assert made["zones1"].dtype.kind == made["trace"].dtype.kind == "U"
 
 
+def test_a_dump_counts_what_the_recorded_kernel_counts() -> None:
+    """It has no CMA, and so no counters of it."""
+    loaded = load(read(SAMPLE))
+
+    (line,) = [x for x in dump.zones_text(loaded).splitlines() if x.startswith("vm ")]
+
+    assert line.split()[1::2] == list(loaded.inputs.vm)
+
+
 def test_equal_arrays_give_equal_bytes(tmp_path: Path) -> None:
     """No time stamps; and nothing half-written is left beside the file."""
     made = {"pages1": np.zeros(3, f.PAGES), "trace": np.array("text")}
