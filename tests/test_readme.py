@@ -58,7 +58,7 @@ def test_two_commands_set_everything_up() -> None:
     experiment, tests = block.splitlines()
 
     assert experiment.removeprefix(SETUP) in {command for command, _ in sessions()}
-    assert tests == SETUP + "pytest"
+    assert tests == SETUP + "pytest -n logical"
     assert tests in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
