@@ -6,6 +6,7 @@ import pytest
 
 from core.mm.contiguous import drop, ground, operations, scripted, taken
 from movable.drivers.scripted import ISOLATE, Script, Scripted
+from movable.mm import mm_types as t
 from movable.mm.contig_range import ContigResult
 from movable.mm.memory import Memory
 from movable.mm.profile import PROFILES
@@ -158,6 +159,21 @@ def test_the_page_without_a_target_is_named_though_others_failed_before() -> Non
     memory.validate()
     assert outcome.in_the_way == (here.at(1, 5), "has nowhere to go: no page is free")
     assert outcome.left == {"anonymous": 1, "scripted": 1}
+
+
+def test_a_target_may_have_to_be_stolen() -> None:
+    """B-18.3: in the quick search already, and who searches there may wake kswapd."""
+    here = ground()
+    here.anon([here.at(1, 5)])
+    here.kernel([p for b in (0, 2, 3) for p in here.span(b, range(16)) if p != here.at(2, 1)])
+    here.type(2, t.UNMOVABLE)
+    memory = here.done()
+    memory.zone["watermark"][0, t.WMARK_HIGH] = 1000
+
+    assert taken(memory, here.at(1), here.at(2))
+
+    assert memory.flags[here.at(2, 1)] & PG_lru
+    assert memory.zone["zflags"][0] == t.ZONE_BOOSTED_WATERMARK
 
 
 def test_reclaim_may_find_a_target() -> None:
