@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from core.mm.asking import LIGHT, compact, open_to_all
+from core.mm.asking import LIGHT, MOVABLE_REQUEST, compact, open_to_all
 from core.mm.ground import Ground, listed, on_pcp, rows
 from movable.mm import mm_types as t
 from movable.mm import page_alloc, tracepoints
+from movable.mm.compact_control import CompactControl
 from movable.mm.direct_compaction import Capture
 from movable.mm.memory import Memory
 
@@ -157,3 +158,19 @@ def test_the_run_ends_with_the_round_that_captures() -> None:
 
     found = rows(memory, tracepoints.ISOLATE_MIGRATEPAGES)
     assert [row[1] - ground.start for row in found] == [0]
+
+
+def test_a_block_captured_after_the_last_round_is_a_success(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """D-6: targets that are left are freed when the result stands already (CZ-8)."""
+    ground = full(t.UNMOVABLE)
+    memory = ground.memory
+
+    def in_vain(cc: CompactControl, z: int) -> int:
+        free(memory, ground.span(1, range(8)))
+        return t.COMPACT_COMPLETE
+
+    monkeypatch.setattr(CompactControl, "compact_zone", in_vain)
+
+    assert compact(memory, LIGHT, MOVABLE_REQUEST) == (t.COMPACT_SUCCESS, ground.at(1))

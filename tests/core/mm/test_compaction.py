@@ -260,6 +260,19 @@ def test_the_scanners_positions_are_forgotten_once_they_met() -> None:
     assert memory.zone["cached_free_pfn"][0] == ground.at(3)
 
 
+def test_a_run_ends_where_targets_run_out_early() -> None:
+    """CZ-7.2: the zone is at its minimum, so nothing can be taken, though there is more to scan."""
+    ground = small()
+    ground.anon(ground.span(0, [0, 1]))
+    memory = ground.done()
+    memory.zone["watermark"][0, t.WMARK_MIN] = 1 << 20
+
+    memory.compact_memory()
+
+    assert [row[1] - ground.start for row in rows(memory, tracepoints.ISOLATE_MIGRATEPAGES)] == [0]
+    assert rows(memory, tracepoints.END)[0][6] == t.COMPACT_CONTENDED
+
+
 def test_a_run_is_framed_by_the_same_events_as_the_kernels() -> None:
     """The trace is what a replay is judged by: suitable, begin, finished, end."""
     memory = small().done()

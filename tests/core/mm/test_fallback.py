@@ -214,6 +214,18 @@ def test_a_highatomic_block_gives_one_block_only() -> None:
     assert listed(memory, 3, t.MOVABLE) == [ground.at(0, 64)]
 
 
+def test_a_highatomic_block_that_is_free_as_a_whole_stays_one() -> None:
+    """B-18.1: it waited on a CPU's list when it was reserved, and came back as what it had been."""
+    ground = zone(2)
+    memory = ground.memory
+    ground.type(0, t.HIGHATOMIC)
+    free(memory, ground.at(0), 9, t.MOVABLE)
+
+    assert request(memory, 0, t.UNMOVABLE) == ground.at(0)
+
+    assert memory.pageblock[1] == t.HIGHATOMIC
+
+
 def test_a_steal_raises_the_watermarks() -> None:
     """B-18.3."""
     ground = zone(4)

@@ -140,7 +140,10 @@ def test_who_searches(request_: dict[str, int], searches: bool) -> None:
     ground = with_free((5, 0, 3))
     ground.memory.zone["nr_free"][0, 3] = 1
 
-    assert find(daemon(ground, **request_)) == ground.at(5 if searches else 0)
+    cc = daemon(ground, **request_)
+
+    assert find(cc) == ground.at(5 if searches else 0)
+    assert cc["fast_search_fail"] == 0  # what was not tried was not in vain
 
 
 @pytest.mark.parametrize(("offset", "searches"), [(0, True), (1, False)])

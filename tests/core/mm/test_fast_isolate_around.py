@@ -15,9 +15,10 @@ from movable.page_flags import NO_ZONE, ZONE_SHIFT
 # Failures.
 
 
-def test_the_watermark_ends_the_search() -> None:
+@pytest.mark.parametrize("blocks", [(30, 31), (20, 18)], ids=["well above", "candidates"])
+def test_the_watermark_ends_the_search(blocks: tuple[int, int]) -> None:
     """FF-6: no further order is tried, and it counts as one in vain."""
-    ground = with_free((30, 0, 3), (31, 0, 2))
+    ground = with_free((blocks[0], 0, 3), (blocks[1], 0, 2))
     memory = ground.memory
     memory.zone["watermark"][0, t.WMARK_MIN] = 1 << 20
     cc = searching(ground)
@@ -26,7 +27,7 @@ def test_the_watermark_ends_the_search() -> None:
 
     assert (cc["total_free_scanned"], cc["nr_freepages"]) == (1, 0)
     assert (cc["fast_search_fail"], cc["search_order"]) == (1, 2)
-    assert listed(memory, 3) == [ground.at(30)]
+    assert listed(memory, 3) == [ground.at(blocks[0])]
 
 
 def test_a_scan_that_begins_looks_deeper() -> None:

@@ -25,6 +25,16 @@ def test_each_search_in_vain_halves_the_next(fails: int) -> None:
     assert cc["total_free_scanned"] == max(1, 16 >> fails)
 
 
+def test_linux_5_10_looks_at_one_entry_however_few_were_in_vain() -> None:
+    """X-7."""
+    cc = searching(with_free(*row(2, 0, 40)), order=1)
+    cc["fast_limit_is_one"] = 1
+
+    search(cc)
+
+    assert cc["total_free_scanned"] == 1
+
+
 @pytest.mark.parametrize("order", [0, -1])
 def test_runs_for_no_order_do_not_search(order: int) -> None:
     """FF-1."""

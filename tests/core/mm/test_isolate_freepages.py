@@ -8,6 +8,7 @@ from core.mm.ground import Ground, call, control, scans, take_target
 from movable.mm import mm_types as t
 from movable.mm.compact_control import CompactControl
 from movable.mm.isolate_freepages import compaction_free, release_freepages
+from movable.mm.list import list_add_tail
 from movable.mm.lists import collect
 
 
@@ -156,3 +157,19 @@ def test_targets_that_are_left_are_freed_and_remembered() -> None:
     assert (cc["nr_freepages"], memory.vmstat()["pgfree"]) == (0, 4)
     assert memory.zone["cached_free_pfn"][0] == ground.at(2)
     memory.validate()
+
+
+def test_the_highest_target_that_is_left_is_remembered() -> None:
+    """CZ-8: wherever it is among the others."""
+    ground = Ground(3)
+    left = [ground.at(1, 3), ground.at(2, 5), ground.at(1, 4)]
+    ground.kernel(left)
+    memory = ground.done()
+    cc = control(memory, [])
+    for pfn in left:
+        call(list_add_tail, memory.mem_map, pfn, cc["freepages"])
+
+    memory.engine.call(release_freepages, cc.record)
+
+    assert memory.zone["cached_free_pfn"][0] == ground.at(2)
+    cc.close()

@@ -253,6 +253,20 @@ def test_it_is_content_with_a_block_of_any_type() -> None:
     assert seen(memory, tracepoints.END)[0][6] == t.COMPACT_SUCCESS
 
 
+def test_a_block_that_movable_pages_could_not_have_will_do() -> None:
+    """K-5: an unmovable one; of order 1, so small that a movable request may not steal it."""
+    ground = Ground(6, 4, 6)
+    ground.type(0, t.UNMOVABLE)
+    ground.anon(ground.span(0, range(0, 16, 4)))
+    ground.kernel(ground.span(0, [p for p in range(16) if p % 4 > 1]))
+    ground.kernel([p for p in range(ground.at(1), ground.end) if p < ground.at(5) or p % 2])
+    memory = open_to_all(ground)
+
+    wake_and_run(memory, order=1)
+
+    assert seen(memory, tracepoints.END)[0][6] == t.COMPACT_SUCCESS
+
+
 def test_drivers_are_asked_as_by_a_request_that_may_wait_a_little() -> None:
     """K-3: SYNC_LIGHT, though for who isolates it is not synchronous (Q-16)."""
     ground = Ground(6, 3, 5)
@@ -348,6 +362,7 @@ def test_proactive_runs_heed_no_hints_and_cover_all_zones() -> None:
 
     begun = [row[1:4] for row in seen(memory, tracepoints.BEGIN)]
     assert begun == [(0, 0, 56), (64, 64, 120)]
+    assert {row[3] for row in seen(memory, tracepoints.MIGRATE_PAGES)} == {MigrateMode.SYNC_LIGHT}
     assert not helped
     assert [row[6] for row in seen(memory, tracepoints.END)] == [t.COMPACT_COMPLETE] * 2
     assert memory.vmstat()["compact_daemon_wake"] == 0

@@ -67,6 +67,20 @@ def test_with_a_normal_zone_fragments_are_avoided_first() -> None:
     assert unmovable == 32
 
 
+def test_a_fragment_is_better_than_the_slow_path() -> None:
+    """W-7: where only pageblocks of another type have something, they are mixed after all."""
+    memory = Memory.blank(32, ("Normal", 32), **SMALL)
+    for _ in range(2):
+        memory.engine.call(page_alloc.rmqueue_zone, 0, 4, t.MOVABLE, 0)
+    memory.free_pages(16, 1)
+    memory.drain_all_pages()
+    memory.zone["watermark"] = -100
+
+    request = int(GFP_KERNEL), 0, t.UNMOVABLE, t.ZONE_NORMAL, 0
+
+    assert memory.engine.call(page_alloc.alloc_pages_fast, *request) == 16
+
+
 def test_without_a_normal_zone_fragments_are_not_avoided() -> None:
     """W-7."""
     memory = Memory.blank(64, ("DMA", 32), ("DMA32", 32), **SMALL)

@@ -102,6 +102,18 @@ def test_the_oldest_leave_when_the_list_is_full() -> None:
     assert sorted(listed(memory, 0)) == [ground.at(0, 0), ground.at(0, 2)]
 
 
+def test_the_lists_are_short_while_kswapd_is_at_work() -> None:
+    """P-5: four batches at most."""
+    ground = zone(high=100, batch=2)
+    memory = ground.memory
+    memory.zone["zflags"] = t.ZONE_RECLAIM_ACTIVE
+
+    for offset in range(8):
+        free(memory, ground.at(0, offset))
+
+    assert memory.zone["pcp_count"][0, 0] == 8 - 2
+
+
 def test_more_leave_each_time_nobody_allocated_in_between() -> None:
     """V-18 (P-6): doubled while it stays below high - batch, and never more than that."""
     memory = zone(high=1000, batch=63).memory
@@ -150,8 +162,8 @@ def test_an_allocation_halves_what_leaves_next() -> None:
 
 @pytest.mark.parametrize(("factor", "left"), [(0, 12), (1, 0)])
 def test_a_larger_block_empties_the_lists_while_frees_go_on(factor: int, left: int) -> None:
-    """P-5: free_high, for orders 1 to 3."""
-    ground = zone()
+    """P-5: free_high, for orders 1 to 3; however small the batch is."""
+    ground = zone(batch=2)
     memory = ground.memory
     for offset in range(4):
         free(memory, ground.at(0, offset))

@@ -13,7 +13,7 @@ from movable.mm import skip_hints, tracepoints
 from movable.mm.compact_control import CompactControl
 from movable.mm.isolate_freepages import scan_for_freepages
 from movable.mm.memory import Memory
-from movable.page_flags import NO_ZONE, ZONE_SHIFT
+from movable.page_flags import NO_ZONE, ZONE_SHIFT, PG_lru
 
 SKIP = t.MOVABLE | t.BLOCK_SKIP
 
@@ -322,9 +322,9 @@ def test_targets_do_not_start_in_a_block_that_is_not_movable(migratetype: int) -
 
 @pytest.mark.parametrize("pfn", [0, 300], ids=["head", "tail"])
 def test_the_hint_of_a_huge_pages_block_stays(pfn: int) -> None:
-    """SK-6: it will be as full next time."""
+    """SK-6: it will be as full next time, though the page is on an LRU list."""
     ground = Ground(2)
-    ground.compound(ground.at(0), 9)
+    ground.compound(ground.at(0), 9, PG_lru)
     ground.done()
     ground.memory.pageblock[1:] = SKIP
 

@@ -292,7 +292,7 @@ def test_a_small_request_compacts_harder_and_then_gives_up(
     results: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """D-4, D-3: SYNC_FULL is the hardest."""
-    memory, _ = full(progress=1)
+    memory, _ = full(progress=1, rounds=40)
     compaction = Compaction(monkeypatch, *results)
 
     assert slowpath.alloc_pages(memory, GFP_HIGHUSER_MOVABLE, 3) == -1
@@ -302,7 +302,7 @@ def test_a_small_request_compacts_harder_and_then_gives_up(
 
 def test_a_costly_request_compacts_no_harder(monkeypatch: pytest.MonkeyPatch) -> None:
     """D-3: SYNC_LIGHT is the least for it, and it tries again only if asked to (RETRY_MAYFAIL)."""
-    memory, _ = full(progress=1)
+    memory, _ = full(progress=1, rounds=40)
     compaction = Compaction(monkeypatch, t.COMPACT_PARTIAL_SKIPPED)
 
     assert slowpath.alloc_pages(memory, GFP_HIGHUSER_MOVABLE | Gfp.RETRY_MAYFAIL, 4) == -1
@@ -319,7 +319,7 @@ def test_success_without_a_block_is_tried_again_for_a_while(
     order: int, priorities: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """D-4: somebody else was quicker; sixteen times, or four for a costly order, then harder."""
-    memory, _ = full(progress=1)
+    memory, _ = full(progress=1, rounds=40)
     compaction = Compaction(monkeypatch, t.COMPACT_SUCCESS)
 
     assert slowpath.alloc_pages(memory, GFP_HIGHUSER_MOVABLE | Gfp.RETRY_MAYFAIL, order) == -1
