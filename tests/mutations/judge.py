@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -139,23 +140,25 @@ def run_tests(nodes: list[str]) -> str | None:
     return failures[0] if failures else None
 
 
-def in_a_child(work: Callable[[], str | None], answer: Path) -> str | None:
-    """What *work* returns, in a process of its own; or `NEVER_ENDS`."""
+def in_a_child(work: Callable[[], str | None], answer: Path) -> dict[str, str | None]:
+    """What *work* returns, in a process of its own, or `NEVER_ENDS`; or else why it broke."""
     pid = os.fork()
     if pid == 0:
-        status = 1
         try:
             resource.setrlimit(resource.RLIMIT_CPU, (MOST_SECONDS, resource.RLIM_INFINITY))
-            answer.write_text(json.dumps(work()))
-            status = 0
+            said = {"verdict": work()}
+        except BaseException:  # noqa: BLE001 - whatever it is, the test is told
+            said = {"broke": traceback.format_exc()}
+        try:
+            answer.write_text(json.dumps(said))
         finally:
-            os._exit(status)
+            os._exit(0)
     _, status = os.waitpid(pid, 0)
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
-        return NEVER_ENDS
-    verdict: str | None = "it broke" if status else json.loads(answer.read_text())
-    assert status == 0, f"the child ended with {status}"
-    return verdict
+    if os.WIFSIGNALED(status):
+        ended = signal.Signals(os.WTERMSIG(status))
+        return {"verdict": NEVER_ENDS} if ended == signal.SIGXCPU else {"broke": ended.name}
+    heard: dict[str, str | None] = json.loads(answer.read_text())
+    return heard
 
 
 def unpacked(recording: Path, folder: Path) -> Path:
@@ -167,7 +170,7 @@ def unpacked(recording: Path, folder: Path) -> Path:
     return copy
 
 
-def judge(package: Path, job: dict[str, Any], folder: Path) -> str | None:
+def judge(package: Path, job: dict[str, Any], folder: Path) -> dict[str, str | None]:
     """Whether anybody notices the change: the recording, or one of the tests, of *job*."""
     recording = unpacked(Path(job["recording"]), folder) if job["recording"] else None
 

@@ -107,7 +107,7 @@ class Judge:
         assert stdout
         stdin.write(json.dumps(job) + "\n")
         stdin.flush()
-        answer = stdout.readline()
-        assert answer, f"the judge died of {mutation}"
-        verdict: str | None = json.loads(answer)
+        answer = json.loads(stdout.readline())
+        assert "broke" not in answer, f"{mutation}: {answer['broke']}"
+        verdict: str | None = answer["verdict"]
         return verdict
