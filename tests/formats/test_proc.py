@@ -61,7 +61,8 @@ def test_an_experiment_writes_them(tmp_path: Path) -> None:
         zones = read(tmp_path / "a" / moment / "buddyinfo", buddyinfo.parse).zones
         assert {zone.name: list(zone.values) for zone in zones} == snapshot.buddyinfo
         counters = read(tmp_path / "a" / moment / "vmstat", vmstat.parse).values
-        assert snapshot.vmstat.items() <= counters.items()
+        theirs = {name: value for name, value in snapshot.vmstat.items() if "cma" not in name}
+        assert theirs.items() <= counters.items()  # those are for machines with regions
     assert outcome.before.buddyinfo != outcome.after.buddyinfo
     events = read(tmp_path / "a" / "trace", ftrace.parse).events
     assert events[0].name == "mm_compaction_suitable"
