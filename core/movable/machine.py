@@ -13,23 +13,42 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from movable.errors import AuditFailed, BadInput
+from movable.errors import AuditFailed, BadInput, hint
+from movable.mm.daemons import Daemons
+from movable.mm.gfp import GFP_KERNEL
+from movable.mm.reserve import Reserve
 from movable.observers.contract import Contract
-from movable.operation import Operation, operations, reader
+from movable.operation import Operation, operations, reader, swap_device
+from movable.sched.work import flush_work
 from movable.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from movable.mm.memory import Memory
 
+COMPACTORS = ("compact_memory", "kcompactd", "proactive")
+"""Who can be told to compact: a write to /proc/sys/vm/compact_memory, or the daemon, asked for a
+block, or finding memory too fragmented."""
+
 
 class Machine:
-    """Memory, drivers by the names of their instances, and the checks that hold all of them."""
+    """Memory, drivers by the names of their instances, and the checks that hold all of them.
+
+    :param contract: every call to a driver is checked.
+    :param contents: what drivers hold is compared before and after :meth:`compact`.
+    """
 
     def __init__(
-        self, memory: Memory, drivers: Mapping[str, Any] | None = None, *, contract: bool = True
+        self,
+        memory: Memory,
+        drivers: Mapping[str, Any] | None = None,
+        *,
+        contract: bool = True,
+        contents: bool = True,
     ) -> None:
-        self.memory = memory
+        self.memory, self.daemons = memory, Daemons(memory)
+        self.reserve: Reserve | None = None
         self.contract = Contract() if contract else None
+        self.compares_contents = contents
         self.drivers: dict[str, Any] = {}
         for name, driver in (drivers or {}).items():
             self.add(name, *(driver if isinstance(driver, tuple) else (driver,)))
@@ -82,10 +101,61 @@ class Machine:
         instance = name.partition(".")[0]
         return self.operation(name).call(self.drivers[instance], **arguments)
 
-    def compact(self) -> None:
-        """Compact all zones; what every driver holds must read the same before and after."""
+    def swapon(self, name: str) -> None:
+        """Swap anonymous pages to the driver called *name*, from now on (swapon()).
+
+        :raises BadInput: memory is not reclaimed, or the driver is no swap device.
+        """
+        if name not in self.drivers:
+            raise BadInput("swapon", f"no driver is called {name!r}", hint(name, self.drivers))
+        device = swap_device(self.drivers[name])
+        if device is None:
+            raise BadInput("swapon", f"{name} is no swap device", "none of its operations say so")
+        self.memory.vmscan.swapon(device)
+
+    def set_aside(self, pages: int) -> None:
+        """Keep memory for requests of higher order, before anybody else can have it.
+
+        :raises BadInput: there is not so much of it.
+        """
+        self.reserve = Reserve(self.memory, pages)
+
+    def allocate(self, order: int, gfp: int = GFP_KERNEL) -> int:
+        """Take a block for a user inside the kernel: the frame of its head.
+
+        :raises OutOfMemory: there is none, whatever was done for it.
+        """
+        return self.memory.alloc_pages(gfp, order)
+
+    def compact(self, who: str = "compact_memory", order: int | None = None) -> None:
+        """Have one of `COMPACTORS` compact; kcompactd for *order*, a pageblock when left out.
+
+        What every driver holds must read the same before and after.
+
+        :raises BadInput: there is no such compactor, or no block of such an order.
+        """
+        largest = self.memory.max_order - 1
+        if order is not None and not 0 < order <= largest:
+            remedy = f"choose 1 to {largest}"
+            raise BadInput("compact", f"nobody makes blocks of order {order}", remedy)
         with self.contents_kept():
-            self.memory.compact_memory()
+            match who:
+                case "compact_memory":
+                    self.memory.compact_memory()
+                case "kcompactd":
+                    wanted = self.memory.pageblock_order if order is None else order
+                    self.memory.kcompactd.wakeup(wanted, int(self.memory.zone["zone_idx"].max()))
+                    self.memory.kcompactd.run()
+                case "proactive":
+                    self.memory.kcompactd.check_fragmentation()
+                case _:
+                    raise BadInput("compact", f"nobody is called {who!r}", hint(who, COMPACTORS))
+
+    def wait(self, seconds: float = 0) -> int:
+        """Let time pass: drivers do what they left for later (returns how much), daemons work."""
+        works = flush_work()
+        self.daemons.wait(seconds)
+        return works
 
     @contextmanager
     def contents_kept(self) -> Iterator[None]:
@@ -93,8 +163,10 @@ class Machine:
 
         :raises AuditFailed: the contents of a driver changed meanwhile.
         """
-        before = self._contents()
+        before = self._contents() if self.compares_contents else {}
         yield
+        if not self.compares_contents:
+            return
         for name, now in self._contents().items():
             _compare(name, before[name], now)
 

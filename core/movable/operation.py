@@ -27,6 +27,7 @@ from typing import (
     get_args,
     get_origin,
     get_type_hints,
+    overload,
 )
 
 from movable.errors import BadInput, DriverRefused
@@ -44,16 +45,39 @@ SPREAD = 64
 
 _OPERATION = "__movable_operation__"
 _READS_BACK = "__movable_reads_back__"
+_SWAP = "__movable_swap_"
+
+SwapCall = Literal["store", "load", "free"]
+"""What a swap device does: `store(content)` answers with a slot, or -1 if there is no room;
+`load(slot)` with the content, and the slot is free again; `free(slot)` gives a page up unread."""
 
 
-def operation(method: Method) -> Method:
+@overload
+def operation(method: Method, /) -> Method: ...
+
+
+@overload
+def operation(*, swap: SwapCall) -> Callable[[Method], Method]: ...
+
+
+def operation(
+    method: Method | None = None, *, swap: SwapCall | None = None
+) -> Method | Callable[[Method], Method]:
     """Declare that users of the device may call *method*, with any arguments its types allow.
 
     Arguments are `int`, `bool`, `str` or `Literal[…]`, with bounds, description and unit in
     `Annotated[…, Field(ge=…, le=…)]`.
+
+    :param swap: the device can be swapped to, and this is what the VM calls for it.
     """
-    setattr(method, _OPERATION, True)
-    return method
+
+    def declare(method: Method) -> Method:
+        setattr(method, _OPERATION, True)
+        if swap:
+            setattr(method, _SWAP + swap, True)
+        return method
+
+    return declare(method) if method else declare
 
 
 def reads_back(method: Method) -> Method:
@@ -209,6 +233,24 @@ def reader(driver: object) -> Callable[[], Mapping[Any, Any]] | None:
             type(driver).__name__, f"has two methods with @reads_back: {' and '.join(names)}"
         )
     return getattr(driver, names[0]) if names else None
+
+
+def swap_device(driver: object) -> SimpleNamespace | None:
+    """What the VM calls to swap to *driver*, under the names of `SwapCall`; None if it cannot.
+
+    :param driver: an instance, or, to see whether it can be swapped to, a class.
+    :raises DriverRefused: some of the three are missing, or declared twice.
+    """
+    cls = driver if isinstance(driver, type) else type(driver)
+    found = {call: _marked(cls, _SWAP + call) for call in get_args(SwapCall)}
+    if not any(found.values()):
+        return None
+    for call, names in found.items():
+        if len(names) != 1:
+            declared = " and ".join(names) or "none"
+            problem = f"needs one operation with swap={call!r} to be a swap device"
+            raise DriverRefused(cls.__name__, f"{problem}, and has {declared}")
+    return SimpleNamespace(**{call: getattr(driver, name) for call, (name,) in found.items()})
 
 
 @cache  # the contract checker asks at every call of a hook

@@ -235,6 +235,61 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     assert "did you mean balloon-in-the-way?" in answer.stderr
 
 
+@pytest.mark.parametrize(
+    ("phase", "problem"),
+    [
+        (
+            'do = "allocate"\norder = 3\ncount = 1\ngfp = "GFP_KERNAL"',
+            "phases[4].gfp: no GFP flag is called 'GFP_KERNAL'; did you mean GFP_KERNEL?",
+        ),
+        ('do = "compact"\nwho = "kcompactd"\norder = 11', "phases[4].order: "),
+        ('do = "compact"\nonly = ["b"]', "phases[4].only: no variant is called 'b'"),
+    ],
+)
+def test_an_operation_that_cannot_be_is_refused_in_one_line(
+    file: Path, phase: str, problem: str
+) -> None:
+    """With its place, and exit code 2."""
+    file.write_text(f"{FILE}\n[[phases]]\n{phase}\n")
+
+    answer = ask(file)
+
+    assert (answer.exit_code, answer.stdout) == (2, "")
+    assert answer.stderr.startswith(f"movable: {file}: {problem}")
+    assert answer.stderr.count("\n") == 1
+
+
+CURVES = """
+[[phases]]
+do = "repeat"
+times = 4
+
+[[phases.phases]]
+do = "allocate"
+name = "order-3"
+order = 3
+count = 5
+
+[variants.a]
+
+[variants.b]
+machine.proactiveness = 0
+"""
+
+
+def test_curves_are_shown_and_drawn(file: Path, tmp_path: Path) -> None:
+    """Instead of maps; the same picture each time."""
+    file.write_text(FILE + CURVES)
+    pictures = [tmp_path / f"{n}.svg" for n in range(2)]
+
+    answers = [ask(file, "--plot", picture) for picture in pictures]
+
+    assert [answer.exit_code for answer in answers] == [0, 0]
+    assert "order-3: the curves do not separate" in answers[0].stdout
+    assert "cell =" not in answers[0].stdout
+    assert pictures[0].read_bytes() == pictures[1].read_bytes()
+
+
 def test_a_picture_is_drawn_and_is_the_same_each_time(file: Path, tmp_path: Path) -> None:
     """PNG and SVG, without a date or a random id in it."""
     for kind, magic in (("png", b"\x89PNG"), ("svg", b"<?xml")):

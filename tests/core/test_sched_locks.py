@@ -182,6 +182,7 @@ def test_only_its_owner_unlocks_a_lock(kind: Callable[[], Mutex | SpinLock]) -> 
 
     assert error.value.rule == "L11"
     assert lock.is_locked()
+    lock.unlock()
 
 
 def test_readers_share_and_writers_are_alone() -> None:

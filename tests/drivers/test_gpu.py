@@ -136,6 +136,30 @@ def test_a_busy_or_displayed_buffer_is_not_freed(phone: Phone) -> None:
     assert phone.gpu.free(0)
 
 
+def test_applications_end_and_their_buffers_are_freed(phone: Phone) -> None:
+    """The oldest, or some at random; those in use are passed by."""
+    phone.gpu.allocate(6, 1)
+    phone.gpu.submit(0)
+
+    assert phone.gpu.release(2, "oldest") == 2
+    assert list(phone.gpu.buffers) == [0, 3, 4, 5]
+    assert phone.gpu.release(9) == 3
+    assert list(phone.gpu.buffers) == [0]
+
+
+def test_which_buffers_go_is_a_draw_of_the_seed() -> None:
+    """The same each time."""
+    left = []
+    for seed in (1, 1, 2):
+        phone = Phone(seed=seed)
+        phone.gpu.allocate(12, 1)
+        phone.gpu.release(6)
+        left.append(list(phone.gpu.buffers))
+        phone.close()
+
+    assert left[0] == left[1] != left[2]
+
+
 def test_a_job_writes_where_its_buffer_is_by_then(phone: Phone) -> None:
     """Through the page table, so moves before and after it do not matter."""
     buffer = phone.buffer()

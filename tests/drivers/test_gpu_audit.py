@@ -242,6 +242,7 @@ def test_operations_are_what_a_user_can_ask_for() -> None:
         "finish(jobs)",
         "free(buffer)",
         "map_cpu(buffer)",
+        "release(buffers, which)",
         "remove()",
         "render(frames)",
         "scanout(buffer)",

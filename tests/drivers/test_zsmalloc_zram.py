@@ -13,7 +13,7 @@ from drivers.zram_scenes import Scene
 from movable.errors import AuditFailed
 from movable.machine import Machine
 from movable.mm.memory import Memory
-from movable.operation import operations
+from movable.operation import operations, swap_device
 from movable.registry import load
 from movable_zsmalloc import Zram
 from movable_zsmalloc.compressed import PERCENT, Compressor, Sizes
@@ -71,6 +71,63 @@ def test_a_page_written_anew_reads_anew() -> None:
 
     assert list(scene.zram.swapped) == [second, first]
     assert scene.zram.read_back()[first] == scene.zram.swapped[first] != old
+    scene.close()
+
+
+def test_the_vm_gets_back_what_it_stored() -> None:
+    """Each page from its own slot, which is free afterwards."""
+    scene = Scene()
+    scene.sizes.next_sizes.extend([HUGE, TWO_IN_ONE])
+    device = swap_device(scene.zram)
+    assert device
+
+    first, second = device.store(7), device.store(9)
+
+    assert scene.pool.pages_allocated > 0
+    assert (device.load(second), device.load(first)) == (9, 7)
+    assert device.load(first) == -1
+    assert scene.pool.pages_allocated == 0
+    scene.close()
+
+
+def test_a_slot_of_the_vm_can_be_freed_unread() -> None:
+    """A process has exited."""
+    scene = Scene()
+    scene.sizes.next_sizes.append(HUGE)
+    slot = scene.zram.store(7)
+
+    assert scene.zram.free_slot(slot)
+
+    assert not scene.zram.free_slot(slot)
+    assert scene.zram.load(slot) == -1
+    scene.close()
+
+
+def test_users_do_not_meet_the_slots_of_the_vm() -> None:
+    """Neither at random nor by age."""
+    scene = Scene()
+    scene.sizes.next_sizes.extend([HUGE, HUGE])
+    slot = scene.zram.store(7)
+    scene.zram.swap_out(1)
+
+    assert scene.zram.free(5, "oldest") == 1
+    assert scene.zram.swap_in(5) == 0
+
+    assert scene.zram.load(slot) == 7
+    scene.close()
+
+
+def test_a_full_device_says_so_to_the_vm() -> None:
+    """By a slot that does not exist; and the number it tried is there for the next."""
+    scene = Scene(mem_limit=1)
+    scene.sizes.next_sizes.extend([HUGE, HUGE, HUGE])
+
+    slots = [scene.zram.store(content) for content in (1, 2)]
+    scene.zram.free_slot(slots[0])
+
+    assert slots == [0, -1]
+    assert scene.zram.store(3) >= 0
+    assert Scene(disksize=0).zram.store(1) == -1
     scene.close()
 
 
@@ -172,9 +229,12 @@ def test_operations_are_what_a_user_can_ask_for() -> None:
     assert sorted(map(str, declared.values())) == [
         "compact()",
         "free(count, which)",
+        "free_slot(slot)",
+        "load(slot)",
         "read(count, which)",
         "reset()",
         "rewrite(count, which)",
+        "store(content)",
         "swap_in(count, which)",
         "swap_out(count)",
     ]

@@ -25,14 +25,14 @@ def planned(*phases: dict[str, Any], **drivers: Any) -> Plan:
 
 def test_an_operation_gets_its_arguments_and_defaults() -> None:
     """Checked by the operation's own declaration."""
-    assert planned({"do": "a.store", "count": 5}).arguments == {0: {"count": 5, "side": "back"}}
+    assert planned({"do": "a.store", "count": 5}).arguments == {(0,): {"count": 5, "side": "back"}}
 
 
 def test_where_pages_are_counted_a_size_may_stand() -> None:
     """In an operation's arguments and in a driver's settings, by the unit they declare."""
     ready = planned({"do": "a.store", "count": "1 MiB"}, a={"type": "shelf", "room": "2 MiB"})
 
-    assert ready.arguments[0]["count"] == 256
+    assert ready.arguments[(0,)]["count"] == 256
     assert ready.configs["a"] == Shelf.Config(room=512)
 
 

@@ -71,6 +71,58 @@ def test_the_good_file_is_good() -> None:
             ["phases[0]: give kind or mix"],
         ),
         ({"phases": [{"do": "allocate", "order": 9}]}, ["phases[0]: give exactly one of count"]),
+        (
+            {"phases": [{"do": "allocate", "order": 11, "count": 1}]},
+            ["phases[0].order: ", "less than or equal to 10 (found 11)"],
+        ),
+        (
+            {"phases": [{"do": "allocate", "order": 0, "count": 1, "gfp": "GFP_KERNAL"}]},
+            ["phases[0].gfp: no GFP flag is called 'GFP_KERNAL'; did you mean GFP_KERNEL?"],
+        ),
+        (
+            {"phases": [{"do": "allocate", "order": 0, "count": 1, "gfp": "GFP_USER,__GFP_HIGH"}]},
+            ["phases[0].gfp: no GFP flag is called 'GFP_USER,__GFP_HIGH'"],
+        ),
+        (
+            {
+                "phases": [
+                    {"do": "allocate", "order": 0, "count": 1, "kind": "movable"}
+                    | {"gfp": "GFP_HIGHUSER_MOVABLE"}
+                ]
+            },
+            ["phases[0]: give the kind in gfp or as kind, not both"],
+        ),
+        (
+            {"phases": [{"do": "allocate", "order": 0, "until": "failure", "hold": False}]},
+            ["phases[0]: what is given back at once never runs out"],
+        ),
+        ({"phases": [{"do": "wait", "seconds": -1}]}, ["phases[0].seconds: ", "(found -1)"]),
+        ({"phases": [{"do": "wait", "seconds": float("inf")}]}, ["phases[0].seconds: "]),
+        (
+            {"phases": [{"do": "compact", "who": "kswapd"}]},
+            ["phases[0].who: ", "'compact_memory', 'kcompactd' or 'proactive'"],
+        ),
+        (
+            {"phases": [{"do": "compact", "order": 3}]},
+            ['phases[0]: order is for who = "kcompactd"'],
+        ),
+        (
+            {"phases": [{"do": "repeat", "times": 2, "phases": [{"do": "drop", "share": 2}]}]},
+            ["phases[0].phases[0].share: ", "(found 2)"],
+        ),
+        (
+            {"phases": [{"do": "repeat", "times": 2, "phases": [{"do": "repeat", "times": 2}]}]},
+            ["phases[0].phases[0].do: "],
+        ),
+        ({"phases": [{"do": "repeat", "times": 2, "phases": []}]}, ["phases[0].phases: "]),
+        (
+            {"machine": {"memory": "4 MiB", "swap": "zram"}},
+            ["machine: swap is used by reclaim only: write reclaim = true"],
+        ),
+        (
+            {"machine": {"memory": "4 MiB", "proactiveness": 101}},
+            ["machine.proactiveness: ", "(found 101)"],
+        ),
         ({"observers": {"refusals": {"rate": 2}}}, ["observers.refusals.rate: ", "(found 2)"]),
         ({"observers": {"refusal": {}}}, ["observers.refusal: ", "did you mean refusals?"]),
         ({"drivers": {"a.b": {}}}, ["drivers.a.b"]),

@@ -92,7 +92,8 @@ def test_a_result_says_where_it_comes_from() -> None:
         "class": "experiment.shelf:Shelf",
         "config": {"first": 100, "room": 4096},
     }
-    assert configuration["phases"][0] == {"do": "shelf.store", "count": 100, "side": "back"}
+    first = {"do": "shelf.store", "only": None, "count": 100, "side": "back"}
+    assert configuration["phases"][0] == first
     assert {"python", "movable", "numpy", "numba"} <= set(provenance["versions"])
 
 

@@ -82,7 +82,7 @@ class Bench:
     def close(self) -> None:
         """Watch no more, and forget the locks that a broken driver has left locked."""
         self.machine.close()
-        MAIN.spinning.clear()
+        MAIN.forget_locks()
 
     def _scatter(self) -> None:
         """Leave the lowest frames free, and every other frame behind them.

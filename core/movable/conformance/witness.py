@@ -89,7 +89,7 @@ class Witness:
         self.seen["counted"] += isinstance(
             getattr(self.mapping.driver, "isolated_pages", None), int
         )
-        held = dict(context().spinning)
+        held = context().spinning
         self.inside.append((hook, page))
         try:
             answer = yield

@@ -18,10 +18,11 @@ from movable.experiment import model, regions
 from movable.experiment.blame import naming
 from movable.experiment.mistakes import refused
 from movable.experiment.seeds import derived
+from movable.experiment.steps import Step, Where, phases, steps, written
 from movable.experiment.units import parse_pages
 from movable.machine import Machine
 from movable.observers.refusals import Refusals
-from movable.operation import Operation, operations
+from movable.operation import Operation, operations, swap_device
 
 if TYPE_CHECKING:
     from movable.mm.memory import Memory
@@ -37,8 +38,9 @@ class Plan:
     experiment: model.Experiment
     kinds: dict[str, type]
     configs: dict[str, BaseModel | None]
-    arguments: dict[int, dict[str, Any]]
+    arguments: dict[Where, dict[str, Any]]
     """For each phase that is an operation, its arguments."""
+    variant: str = ""
 
     def __repr__(self) -> str:
         return f"<Plan {self.place} [{', '.join(self.kinds) or 'no drivers'}]>"
@@ -50,17 +52,31 @@ class Plan:
             name: {"class": f"{kind.__module__}:{kind.__qualname__}", "config": _dump(config)}
             for (name, kind), config in zip(self.kinds.items(), self.configs.values(), strict=True)
         }
-        for index, arguments in self.arguments.items():
-            table["phases"][index] |= arguments
+        for where, arguments in self.arguments.items():
+            phase = table
+            for index in where:
+                phase = phase["phases"][index]
+            phase |= arguments
         return table
+
+    def steps(self) -> list[Step]:
+        """What is done, one after the other."""
+        return list(steps(self.experiment.phases, self.variant))
 
     def machine(self, memory: Memory, seed: int) -> Machine:
         """A machine with its drivers in *memory*, watched as the file says."""
-        machine = Machine(memory, contract=self.experiment.observers.contract)
+        watched, asked = self.experiment.observers, self.experiment.machine
+        machine = Machine(memory, contract=watched.contract, contents=watched.contents)
+        machine.daemons.kcompactd = asked.kcompactd
         try:
+            if asked.reserve:
+                with naming(f"{self.place}: machine", machine):
+                    machine.set_aside(asked.reserve)
             for name, kind in self.kinds.items():
                 with naming(f"{self.place}: drivers.{name}", machine):
                     machine.add(name, kind, self.configs[name])
+            if asked.swap:
+                machine.swapon(asked.swap)
             self._attach_refusals(machine, seed)
         except MovableError:
             machine.close()
@@ -76,7 +92,7 @@ class Plan:
             machine[name].mapping.attach(observer)
 
 
-def plan(place: str, experiment: model.Experiment, inline: Kinds) -> Plan:
+def plan(place: str, experiment: model.Experiment, inline: Kinds, variant: str = "") -> Plan:
     """Check *experiment* against its drivers.
 
     A class in *inline* goes before an installed one of its name; one that no driver of the
@@ -92,13 +108,14 @@ def plan(place: str, experiment: model.Experiment, inline: Kinds) -> Plan:
     configs = {name: _config(place, name, kinds[name], tables.get(name)) for name in kinds}
     verbs = {name: operations(kind) for name, kind in kinds.items()}
     arguments = {
-        index: _arguments(f"{place}: phases[{index}]", phase, verbs)
-        for index, phase in enumerate(experiment.phases)
+        where: _arguments(f"{place}: {written(where)}", phase, verbs)
+        for where, phase in phases(experiment.phases)
         if isinstance(phase, model.Operation)
     }
+    _can_swap(f"{place}: machine.swap", experiment.machine.swap, kinds)
     _known(f"{place}: observers.refusals.drivers", experiment.observers.refusals, kinds)
     regions.check(place, experiment)
-    return Plan(place, experiment, kinds, configs, arguments)
+    return Plan(place, experiment, kinds, configs, arguments, variant)
 
 
 def _kind(place: str, name: str, driver: model.Driver, inline: Kinds) -> type:
@@ -169,6 +186,17 @@ def _known(place: str, refusals: model.Refusals | None, kinds: Iterable[str]) ->
     for name in (refusals and refusals.drivers) or ():
         if name not in names:
             raise BadInput(place, f"no driver is called {name!r}", hint(name, names))
+
+
+def _can_swap(place: str, name: str | None, kinds: Kinds) -> None:
+    if name is None:
+        return
+    devices = [one for one, kind in kinds.items() if swap_device(kind)]
+    if name not in kinds:
+        raise BadInput(place, f"no driver is called {name!r}", hint(name, devices, "swap devices"))
+    if name not in devices:
+        problem = f"{name} is no swap device: none of its operations say so"
+        raise BadInput(place, problem, hint(name, devices, "swap devices"))
 
 
 def _dump(config: BaseModel | None) -> dict[str, Any] | None:

@@ -38,6 +38,8 @@ def naming(phase: str, machine: Machine) -> Iterator[None]:
         raise BadInput(
             phase, str(error), "ask for less, or give the machine more memory"
         ) from error
+    except BadInput as error:
+        raise BadInput(f"{phase}: {error.place}", error.problem, error.remedy) from error
     except MovableError:
         raise
     except Exception as error:  # a driver's code may raise anything

@@ -6,6 +6,8 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from movable.experiment.curves import success
+
 if TYPE_CHECKING:
     from polars import DataFrame
 
@@ -34,6 +36,19 @@ def owners_frame(experiment: str, runs: Sequence[Run]) -> DataFrame:
         {**_keys(experiment, run), "owner": owner, **cells}
         for run in runs
         for owner, cells in run.outcome.owners().items()
+    ]
+    return _frame(pl, rows)
+
+
+def curves_frame(experiment: str, runs: Sequence[Run], names: Sequence[str]) -> DataFrame:
+    """One row for each round of each curve in each run: the share of requests that succeeded."""
+    import polars as pl
+
+    rows = [
+        {**_keys(experiment, run), "curve": name, "round": number, "success": share}
+        for run in runs
+        for name in names
+        for number, share in enumerate(success(run.outcome, name), 1)
     ]
     return _frame(pl, rows)
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from movable.errors import AuditFailed
-from movable.experiment import measures, model
+from movable.experiment import curves, measures, model
 from movable.experiment.bench import Plan
 from movable.experiment.blame import naming
 from movable.experiment.memories import Origin
 from movable.experiment.phases import Stage
 from movable.experiment.record import Run
+from movable.experiment.steps import Step, written
 from movable.experiment.texts import Texts
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Job:
             start = machine.snapshot()
             wanted = self.plan.experiment.measure or DEFAULT_MEASURES
             known = measures.measures(start, machine.drivers)
+            known |= curves.measures(self.plan.experiment.phases)
             measures.check(wanted, known, self.plan.place)
             observe(machine, self)
             history = _History(start, self.moments, Texts(self.proc, machine.memory))
@@ -87,15 +89,23 @@ class Job:
         return history.outcome(machine.snapshot()), audit
 
     def _phases(self, stage: Stage, history: _History, say: Say) -> None:
-        phases = self.plan.experiment.phases
-        for index, phase in enumerate(phases):
-            say(f"{self}: {phase.do}", index / len(phases))
+        steps = self.plan.steps()
+        for number, step in enumerate(steps):
+            phase, place = step.phase, f"{self.plan.place}: {written(step.where)} ({step.phase.do})"
+            say(f"{self}: {phase.do}", number / len(steps))
             if isinstance(phase, ACTS):
                 history.acts(stage.machine)
-            with naming(f"{self.plan.place}: phases[{index}] ({phase.do})", stage.machine):
-                done = stage.perform(index, phase, self.plan.arguments.get(index, {}))
-            history.phases.append({"do": phase.do, **done})
+            with naming(place, stage.machine):
+                done = stage.perform(step, self.plan.arguments.get(step.where, {}))
+            history.phases.append({"do": phase.do, **_named(step), **done})
             history.moment(stage.machine)
+
+
+def _named(step: Step) -> dict[str, Any]:
+    """What tells a step from others that do the same."""
+    name = getattr(step.phase, "name", None)
+    again = {} if step.round is None else {"round": step.round}
+    return again | ({"name": name} if name else {})
 
 
 @dataclass

@@ -1,7 +1,8 @@
 """What an experiment can measure: one number per run, each with a name that a file may use.
 
 Plain names are listed in `MEASURES`. Beside them: `unusable_index.ORDER`, `vmstat.COUNTER` (the
-change over the run), `OWNER.COLUMN` for every cell of the table of owners, and `OWNER.blamed`.
+change over the run), `OWNER.COLUMN` for every cell of the table of owners, `OWNER.blamed`, and
+`success.NAME` for requests that are followed from round to round (curves.py).
 """
 
 from __future__ import annotations
@@ -96,6 +97,14 @@ MEASURES = {
         "contiguous ranges that the cma_alloc and alloc_contig phases got",
         lambda o: sum(p.get("ranges", 0) for p in o.phases),
     ),
+    "in_single_pages": Measure(
+        "requests that the allocate phases served with single pages",
+        lambda o: sum(p.get("in_single_pages", 0) for p in o.phases),
+    ),
+    "stalls": Measure(
+        "requests of the allocate phases that waited for reclaim or compaction",
+        lambda o: sum(p.get("stalls", 0) for p in o.phases),
+    ),
     "pages_migrated": Measure("successful migrations, all owners", _all("migrated")),
     "pages_refused": Measure("refused isolations, all owners", _all("refused")),
     "migrate_again": Measure("answers -EAGAIN, all owners", _all("again")),
@@ -167,5 +176,5 @@ def _hint(name: str, known: list[str]) -> str:
     """Like `hint`, but for a name with a dot only its own family is listed."""
     family, dot, _ = name.partition(".")
     same = [one for one in known if one.startswith(f"{family}.")] if dot else []
-    plain = [*MEASURES, "unusable_index.ORDER", "vmstat.COUNTER", "OWNER.COLUMN"]
+    plain = [*MEASURES, "unusable_index.ORDER", "vmstat.COUNTER", "OWNER.COLUMN", "success.NAME"]
     return hint(name, same or plain)

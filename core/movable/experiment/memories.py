@@ -46,6 +46,12 @@ class Origin:
         self._set_apart(memory)
         if self.machine.compact_on_failure:
             memory.on_alloc_failure = type(memory).compact_memory
+        if self.machine.reclaim:
+            from movable.mm.reclaim import Reclaim
+
+            memory.vmscan = Reclaim(memory)
+        if self.machine.proactiveness is not None:
+            memory.node["compaction_proactiveness"] = self.machine.proactiveness
         return memory
 
     def _recorded(self, path: Path) -> Memory:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -19,10 +20,23 @@ from pydantic import (
 )
 
 from movable.experiment.units import Pages
+from movable.mm.gfp import MOBILITY, Gfp, parse_gfp_flags
 
 Kind = Literal["anon", "file", "kernel", "reclaimable"]
+Mobility = Literal["movable", "unmovable", "reclaimable"]
+Compactor = Literal["compact_memory", "kcompactd", "proactive"]
 Share = Annotated[float, Field(gt=0, le=1)]
 Amount = Annotated[Pages, Field(gt=0)]
+Seconds = Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)]
+
+
+def _known_flags(text: str) -> str:
+    parse_gfp_flags(text)
+    return text
+
+
+Flags = Annotated[str, AfterValidator(_known_flags)]
+"""GFP flags as they are written in C."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
@@ -59,6 +73,22 @@ class Machine(Table):
     """Contiguous memory for devices."""
     compact_on_failure: bool = False
     """Compact all memory when an allocation fails, then try it once more."""
+    reclaim: bool = False
+    """kswapd and direct reclaim free memory when it runs short."""
+    swap: Name | None = None
+    """The driver that reclaim swaps anonymous pages to; to none when left out."""
+    kcompactd: bool = True
+    """The compaction daemon works while time passes; it takes reclaim to wake it."""
+    proactiveness: int | None = Field(default=None, ge=0, le=100)
+    """/proc/sys/vm/compaction_proactiveness; 20, as in Linux, when left out."""
+    reserve: Pages = 0
+    """Memory taken at boot, from which `allocate` is served as long as it lasts."""
+
+    @model_validator(mode="after")
+    def _swap_needs_reclaim(self) -> Self:
+        if self.swap is not None and not self.reclaim:
+            raise ValueError("swap is used by reclaim only: write reclaim = true")
+        return self
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -92,10 +122,19 @@ class Observers(Table):
     """Who watches the calls to the drivers."""
 
     contract: bool = True
+    contents: bool = True
+    """Compare what every driver holds before and after each `compact`."""
     refusals: Refusals | None = None
 
 
-class Fill(Table):
+class PhaseTable(Table):
+    """What all phases may say."""
+
+    only: list[Name] | None = None
+    """The variants that have this phase; all of them when left out."""
+
+
+class Fill(PhaseTable):
     """Take memory for processes, files or the kernel."""
 
     do: Literal["fill"]
@@ -115,7 +154,7 @@ class Fill(Table):
         return self
 
 
-class Drop(Table):
+class Drop(PhaseTable):
     """Give back a random share of what `fill` took."""
 
     do: Literal["drop"]
@@ -124,7 +163,7 @@ class Drop(Table):
     """Only pages of this kind; all when left out."""
 
 
-class Churn(Table):
+class Churn(PhaseTable):
     """Again and again give back a random share of what is there, and take as much anew."""
 
     do: Literal["churn"]
@@ -134,13 +173,14 @@ class Churn(Table):
     """Only pages of this kind; all when left out."""
 
 
-class Wait(Table):
-    """Let time pass: work that drivers left for later gets done."""
+class Wait(PhaseTable):
+    """Let time pass: work that drivers left for later gets done, and daemons work."""
 
     do: Literal["wait"]
+    seconds: Seconds = 0
 
 
-class Shape(Table):
+class Shape(PhaseTable):
     """Fill memory with anonymous pages, and give ordinary pages back, at random places, until
     /proc/buddyinfo reads as wanted."""
 
@@ -151,29 +191,82 @@ class Shape(Table):
     """The zone; the only one there is when left out."""
 
 
-class Compact(Table):
-    """Compact all zones, as writing to /proc/sys/vm/compact_memory does."""
+class Compact(PhaseTable):
+    """Compact all zones, as writing to /proc/sys/vm/compact_memory does, or have a daemon do it."""
 
     do: Literal["compact"]
     times: int = Field(default=1, ge=1)
+    who: Compactor = "compact_memory"
+    order: int | None = Field(default=None, ge=1, le=10)
+    """What kcompactd is asked for: a pageblock when left out."""
+
+    @model_validator(mode="after")
+    def _whose_order(self) -> Self:
+        if self.order is not None and self.who != "kcompactd":
+            raise ValueError('order is for who = "kcompactd": the others make blocks of any order')
+        return self
 
 
-class Allocate(Table):
-    """Ask for blocks of one order and keep what comes."""
+class Allocate(PhaseTable):
+    """Ask for blocks of one order, as users inside the kernel do."""
 
     do: Literal["allocate"]
-    order: int = Field(ge=0)
+    name: Name | None = None
+    """What the share of requests that succeed is called, in measures and curves."""
+    order: int = Field(ge=0, le=10)
     count: int | None = Field(default=None, ge=1)
     until: Literal["failure"] | None = None
+    gfp: Flags = "GFP_NOWAIT"
+    """What may be done for a request, as the kernel writes it: "GFP_KERNEL|__GFP_NORETRY"."""
+    kind: Mobility | None = None
+    """Which pageblocks it wants; as *gfp* says when left out."""
+    hold: bool | Literal["phase"] = True
+    """Keep what comes until `free`, to the end of the phase, or (`false`) not at all."""
+    by: Literal["alloc_pages", "fallback", "vmalloc"] = "alloc_pages"
+    """One block; single pages where there is none; single pages always."""
+    interval: Seconds = 0
+    """Seconds from one request to the next, in which daemons work."""
 
     @model_validator(mode="after")
     def _one_end(self) -> Self:
         if (self.count is None) == (self.until is None):
             raise ValueError('give exactly one of count and until = "failure"')
+        if self.until and self.hold is False:
+            raise ValueError(
+                'what is given back at once never runs out: give count, or hold = "phase"'
+            )
         return self
 
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.kind and parse_gfp_flags(self.gfp) & (Gfp.MOVABLE | Gfp.RECLAIMABLE):
+            raise ValueError("give the kind in gfp or as kind, not both")
+        return self
 
-class CmaAlloc(Table):
+    @property
+    def flags(self) -> Gfp:
+        """*gfp* and *kind* as one."""
+        return parse_gfp_flags(self.gfp) | MOBILITY[self.kind or "unmovable"]
+
+
+class Free(PhaseTable):
+    """Give back a random share of the blocks that `allocate` kept."""
+
+    do: Literal["free"]
+    share: Share = 1.0
+    order: int | None = Field(default=None, ge=0)
+    """Only blocks of this order; all when left out."""
+
+
+class Touch(PhaseTable):
+    """Users touch a random share of their pages: reclaim spares them, swapped ones come back."""
+
+    do: Literal["touch"]
+    share: Share
+    kind: Literal["anon", "file"] = "anon"
+
+
+class CmaAlloc(PhaseTable):
     """Take memory in one piece from a CMA region, for its device, and keep it."""
 
     do: Literal["cma_alloc"]
@@ -185,7 +278,7 @@ class CmaAlloc(Table):
     count: int = Field(default=1, ge=1)
 
 
-class CmaRelease(Table):
+class CmaRelease(PhaseTable):
     """Give back all that was taken from a CMA region."""
 
     do: Literal["cma_release"]
@@ -193,7 +286,7 @@ class CmaRelease(Table):
     """Its name; the only one there is when left out."""
 
 
-class AllocContig(Table):
+class AllocContig(PhaseTable):
     """Take memory in one piece, wherever it can be had, and keep it."""
 
     do: Literal["alloc_contig"]
@@ -207,6 +300,7 @@ class Operation(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     do: str
+    only: list[Name] | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -221,20 +315,33 @@ def _kind_of_phase(value: Any) -> str | None:
     return "operation" if "." in do else do
 
 
-Phase: TypeAlias = Annotated[
+_Any: TypeAlias = (
     Annotated[Fill, Tag("fill")]
     | Annotated[Drop, Tag("drop")]
     | Annotated[Churn, Tag("churn")]
+    | Annotated[Touch, Tag("touch")]
     | Annotated[Wait, Tag("wait")]
     | Annotated[Shape, Tag("shape")]
     | Annotated[Compact, Tag("compact")]
     | Annotated[Allocate, Tag("allocate")]
+    | Annotated[Free, Tag("free")]
     | Annotated[CmaAlloc, Tag("cma_alloc")]
     | Annotated[CmaRelease, Tag("cma_release")]
     | Annotated[AllocContig, Tag("alloc_contig")]
-    | Annotated[Operation, Tag("operation")],
-    Discriminator(_kind_of_phase),
-]
+    | Annotated[Operation, Tag("operation")]
+)
+Once: TypeAlias = Annotated[_Any, Discriminator(_kind_of_phase)]
+
+
+class Repeat(PhaseTable):
+    """Go through some phases again and again, for example once a day."""
+
+    do: Literal["repeat"]
+    times: int = Field(ge=1)
+    phases: list[Once] = Field(min_length=1)
+
+
+Phase: TypeAlias = Annotated[_Any | Annotated[Repeat, Tag("repeat")], Discriminator(_kind_of_phase)]
 
 
 class Variant(Table):

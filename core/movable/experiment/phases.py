@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from movable.errors import BadInput, OutOfMemory
 from movable.experiment import model
 from movable.experiment.regions import Devices
+from movable.experiment.requests import Requests
 from movable.experiment.seeds import generator
 from movable.experiment.shape import free_blocks
+from movable.experiment.steps import Step
 from movable.machine import Machine
-from movable.mm.gfp import GFP_NOWAIT
-from movable.sched.work import flush_work
+from movable.mm.population import touch
+from movable.mm.swapfile import Swap
 
 Pfns = NDArray[np.integer[Any]]
 
@@ -36,13 +38,16 @@ class Stage:
     kept: dict[str, list[Pfns]] = field(default_factory=dict)
     """Pages of the kernel's kinds that `fill` took; they stay where they are."""
     devices: Devices = field(init=False)
+    requests: Requests = field(init=False)
 
     def __post_init__(self) -> None:
-        self.devices = Devices(self.machine)
+        self.devices, self.requests = Devices(self.machine), Requests(self.machine)
 
-    def perform(self, index: int, phase: model.Phase, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Do *phase*, the *index*-th, and report what came of it."""
-        random = generator(self.seed, "phase", index)
+    def perform(  # noqa: PLR0912  a branch for each phase
+        self, step: Step, arguments: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Do one step, and report what came of it."""
+        phase, random = step.phase, generator(self.seed, "phase", *step.seeds)
         match phase:
             case model.Fill():
                 done = self.fill(phase, random)
@@ -52,14 +57,18 @@ class Stage:
                 done = self.churn(phase, random)
             case model.Shape():
                 done = self.shape(phase, random)
+            case model.Touch():
+                done = self.touch(phase, random)
             case model.Wait():
-                done = {"works": flush_work()}
+                done = {"works": self.machine.wait(phase.seconds)}
             case model.Compact():
                 done = {}
                 for _ in range(phase.times):
-                    self.machine.compact()
+                    self.machine.compact(phase.who, phase.order)
             case model.Allocate():
-                done = {"allocated": self.allocate(phase)}
+                done = dict(self.requests.allocate(phase))
+            case model.Free():
+                done = dict(self.requests.free(phase, random))
             case model.CmaAlloc():
                 done = self.devices.cma_alloc(phase)
             case model.CmaRelease():
@@ -119,16 +128,13 @@ class Stage:
         memory.drain_all_pages()
         return {"pages": len(pfns)}
 
-    def allocate(self, phase: model.Allocate) -> int:
-        """Take blocks until there are enough or there are no more; say how many came."""
-        taken = 0
-        while phase.count is None or taken < phase.count:
-            try:
-                self.machine.memory.alloc_pages(GFP_NOWAIT, phase.order)
-            except OutOfMemory:
-                break
-            taken += 1
-        return taken
+    def touch(self, phase: model.Touch, random: np.random.Generator) -> dict[str, Any]:
+        """Have users touch a random share of their pages, wherever those are."""
+        here, swapped = self._share(phase.kind, phase.share, random)
+        touch(self.machine.memory, here)
+        for slot in swapped:
+            self._swap.fault(slot)
+        return {"pages": len(here) + len(swapped), "swapped_in": len(swapped)}
 
     def _missing(self, used: float) -> int:
         zones = self.machine.memory.zones
@@ -144,12 +150,32 @@ class Stage:
         return len(pfns)
 
     def _drop(self, kind: str, share: float, random: np.random.Generator) -> int:
-        pfns = self._pages(kind)
-        leaving = random.permutation(len(pfns))[: round(len(pfns) * share)]
+        leaving, swapped = self._share(kind, share, random)
         if kind not in LRU:
-            self.kept[kind] = [np.delete(pfns, leaving)]
-        self.machine.memory.drop(pfns[leaving])
-        return len(leaving)
+            pfns = self._pages(kind)
+            self.kept[kind] = [pfns[~np.isin(pfns, leaving)]]
+        self.machine.memory.drop(leaving)
+        if swapped:
+            self._swap.forget(swapped)
+        return len(leaving) + len(swapped)
+
+    def _share(
+        self, kind: str, share: float, random: np.random.Generator
+    ) -> tuple[Pfns, list[int]]:
+        """A random share of the pages of *kind*, in random order: frames, and slots of swap."""
+        pfns, slots = self._pages(kind), np.empty(0, np.int64)
+        if kind == "anon" and self.machine.memory.vmscan.swap:
+            slots = np.array(list(self._swap.slots), np.int64)
+        total = len(pfns) + len(slots)
+        chosen = random.permutation(total)[: round(total * share)]
+        here = chosen < len(pfns)
+        return pfns[chosen[here]], slots[chosen[~here] - len(pfns)].tolist()
+
+    @property
+    def _swap(self) -> Swap:
+        swap = self.machine.memory.vmscan.swap
+        assert swap
+        return swap
 
     def _pages(self, kind: str) -> Pfns:
         if kind not in LRU:

@@ -10,7 +10,7 @@ from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import TYPE_CHECKING, Any
 
-from movable.experiment import frames
+from movable.experiment import curves, frames
 from movable.experiment.bench import Plan
 from movable.experiment.measures import Number, Outcome
 from movable.experiment.source import Source
@@ -89,6 +89,12 @@ class Result:
         return frames.owners_frame(self.source.name, self.runs)
 
     @property
+    def curves(self) -> DataFrame:
+        """One row for each round of each curve in each run (a polars data frame)."""
+        followed = curves.names(self.source.model.phases)
+        return frames.curves_frame(self.source.name, self.runs, followed)
+
+    @property
     def rules(self) -> dict[str, Any]:
         """What results must have in common to be compared: whose rules made them."""
         plans = self.provenance["configuration"]
@@ -127,6 +133,7 @@ class Result:
             "question": self.source.question,
             "valid": self.valid,
             "provenance": self.provenance,
+            "curves": curves.document(self.runs, self.source.model.phases),
             "runs": [run.document() for run in self.runs],
         }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from movable.errors import BadInput, hint
 from movable.experiment import model
+from movable.experiment.steps import phases, written
 from movable.experiment.units import size
 from movable.machine import Machine
 from movable.mm.cma import Cma
@@ -37,10 +38,10 @@ def check(place: str, experiment: model.Experiment) -> None:
 
     :raises BadInput: a region is unknown, or too small.
     """
-    for index, phase in enumerate(experiment.phases):
+    for number, phase in phases(experiment.phases):
         if not isinstance(phase, model.CmaAlloc | model.CmaRelease):
             continue
-        where = f"{place}: phases[{index}]"
+        where = f"{place}: {written(number)}"
         region = region_of(where, experiment.machine, phase)
         if isinstance(phase, model.CmaAlloc) and phase.size > region.size:
             problem = f"{size(phase.size)} of the {size(region.size)} that {region.name} has"

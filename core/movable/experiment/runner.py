@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from movable.experiment import source
+from movable.experiment import curves, source
 from movable.experiment.bench import plan
 from movable.experiment.folder import Folder
 from movable.experiment.job import Job, Observe, Say, silent
@@ -36,7 +36,7 @@ def run(  # noqa: PLR0913  keywords, each with a default
     :param jobs: how many processes share the runs; the result is the same for any number.
     :param keep: a folder where finished runs are kept until all are, so that an experiment that
         was interrupted goes on where it was.
-    :param moments: keep a snapshot of the end of every phase.
+    :param moments: keep a snapshot of the end of every phase, for maps.
     :param proc: a folder for what the kernel's own files (`buddyinfo`, ...) say of memory before
         and after, and for the trace; several runs get a folder each, VARIANT/seed-N.
     :param observe: called with every machine, and what it is for, before its first phase; only
@@ -49,7 +49,10 @@ def run(  # noqa: PLR0913  keywords, each with a default
         Folder(Path(proc), "--proc")
     found = _source(experiment)
     base = found.model.seed if seed is None else seed
-    plans = {name: plan(found.place, e, drivers or {}) for name, e in found.variants().items()}
+    variants = found.variants().items()
+    # What is drawn of an experiment with curves is those; its moments would be too many to keep.
+    moments = moments and not curves.names(found.model.phases)
+    plans = {name: plan(found.place, e, drivers or {}, name) for name, e in variants}
     origins = {name: Origin.of(one.place, one.experiment.machine) for name, one in plans.items()}
     work = [
         Job(

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from movable.errors import BadInput, hint
 from movable.experiment.mistakes import refused
 from movable.experiment.model import Experiment
+from movable.experiment.steps import check_only
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,11 @@ class Source:
 
     def variants(self) -> dict[str, Experiment]:
         """Every variant, its differences merged in; the file itself, named "", if it has none."""
-        if not self.model.variants:
-            return {"": self.model}
-        return {name: self._variant(name) for name in self.model.variants}
+        known = self.model.variants
+        variants = {name: self._variant(name) for name in known} or {"": self.model}
+        for one in variants.values():
+            check_only(self.place, one.phases, known)
+        return variants
 
     def _variant(self, name: str) -> Experiment:
         base = {key: value for key, value in self.table.items() if key != "variants"}

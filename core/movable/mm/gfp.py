@@ -6,8 +6,10 @@ Rules W-5, W-7, W-8, MM-10.
 
 from __future__ import annotations
 
+import re
 from enum import IntFlag
 
+from movable.errors import hint
 from movable.mm.mm_types import ZONE_NORMAL, ZONE_TYPES
 
 
@@ -77,6 +79,25 @@ _NAMES = _COMPOUND | {
 """The names that tracepoints print, in the order in which they are tried."""
 
 
+MOBILITY = {"unmovable": Gfp(0), "movable": Gfp.MOVABLE, "reclaimable": Gfp.RECLAIMABLE}
+"""By the pageblocks that are wanted: how a request says so."""
+
+
+def parse_gfp_flags(text: str) -> Gfp:
+    """The flags of an expression as in C: `GFP_KERNEL | __GFP_NORETRY`, `GFP_USER & ~__GFP_FS`.
+
+    :raises ValueError: a name is not known, or something else is written than names, | and &~.
+    """
+    names = {**_NAMES, "__GFP_RECLAIM": RECLAIM}
+    signs = re.split(r"(\||&\s*~)", text)
+    gfp = Gfp(0)
+    for sign, name in zip(["|", *signs[1::2]], map(str.strip, signs[::2]), strict=True):
+        if name not in names:
+            raise ValueError(f"no GFP flag is called {name!r}; {hint(name, names)}")
+        gfp = gfp | names[name] if sign == "|" else gfp & ~names[name]
+    return gfp
+
+
 def show_gfp_flags(gfp: int) -> str:
     """*gfp* as tracepoints print it (show_gfp_flags())."""
     names, left = [], int(gfp)
@@ -105,22 +126,25 @@ ALLOC_RESERVES = ALLOC_NON_BLOCK | ALLOC_MIN_RESERVE | ALLOC_HIGHATOMIC | ALLOC_
 """Any of these reaches below the minimum watermark, and into the HIGHATOMIC reserve."""
 
 GFP_MOVABLE_SHIFT = 3
+_MOBILITY = int(Gfp.MOVABLE | Gfp.RECLAIMABLE)
+_DMA, _DMA32, _HIGHMEM_MOVABLE = int(Gfp.DMA), int(Gfp.DMA32), int(Gfp.HIGHMEM | Gfp.MOVABLE)
+_MOVABLE = int(Gfp.MOVABLE)
+_DMA_ZONE, _DMA32_ZONE, _MOVABLE_ZONE = map(ZONE_TYPES.index, ("DMA", "DMA32", "Movable"))
+# Plain numbers: every page's allocation asks for these, and IntFlag takes its time.
 
 
 def gfp_migratetype(gfp: int) -> int:
     """The migratetype of what is asked for (gfp_migratetype())."""
-    return (gfp & (Gfp.MOVABLE | Gfp.RECLAIMABLE)) >> GFP_MOVABLE_SHIFT
+    return (gfp & _MOBILITY) >> GFP_MOVABLE_SHIFT
 
 
 def gfp_zone(gfp: int) -> int:
     """The highest zone that will do, a number of ZONE_TYPES (gfp_zone())."""
-    if gfp & Gfp.DMA:
-        return ZONE_TYPES.index("DMA")
-    if gfp & Gfp.DMA32:
-        return ZONE_TYPES.index("DMA32")
-    if gfp & Gfp.HIGHMEM and gfp & Gfp.MOVABLE:
-        return ZONE_TYPES.index("Movable")
-    return ZONE_NORMAL
+    if gfp & _DMA:
+        return _DMA_ZONE
+    if gfp & _DMA32:
+        return _DMA32_ZONE
+    return _MOVABLE_ZONE if gfp & _HIGHMEM_MOVABLE == _HIGHMEM_MOVABLE else ZONE_NORMAL
 
 
 def gfp_to_alloc_flags(gfp: int, order: int) -> int:
@@ -139,7 +163,7 @@ def gfp_to_alloc_flags(gfp: int, order: int) -> int:
 
 def cma_flag(gfp: int) -> int:
     """Movable requests may use CMA regions (gfp_to_alloc_flags_cma())."""
-    return ALLOC_CMA if gfp & Gfp.MOVABLE else 0
+    return ALLOC_CMA if gfp & _MOVABLE else 0
 
 
 def gfp_compaction_allowed(gfp: int) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from movable.errors import BadInput
 from movable.mm.compiled import compiled
 from movable.mm.gfp import (
+    ALLOC_KSWAPD,
     GFP_HIGHUSER_MOVABLE,
     GFP_KERNEL,
     Gfp,
@@ -21,7 +22,9 @@ from movable.mm.gfp import (
     gfp_zone,
 )
 from movable.mm.mm_types import NR_LRU_LISTS
-from movable.mm.page_alloc import alloc_pages
+from movable.mm.page_alloc import alloc_pages, alloc_pages_fast
+from movable.mm.shrink_lists import touch_pages
+from movable.mm.slowpath import alloc_pages as alloc_pages_slowly
 from movable.mm.swap import folio_add_lru, put_page
 from movable.page_flags import (
     PAGE_MAPPING_ANON,
@@ -74,24 +77,51 @@ def put_on_lru(memory: Memory, pfns: Array) -> None:
         memory.node["nr_lru"][0, number] = len(members)
 
 
-def fill(memory: Memory, kind: str, count: int) -> Array:
+def fill(memory: Memory, kind: str, count: int, *, waits: bool | None = None) -> Array:
     """Take up to *count* pages for a *kind* of user (a key of KINDS): their frame numbers, int64.
 
     Fewer come back when memory runs out.
+
+    :param waits: users wait until memory is reclaimed; left out: if this memory is.
     """
+    waits = memory.vmscan.reclaims if waits is None else waits
     if kind not in KINDS:
         raise BadInput("fill", f"no kind {kind!r} of user", f"choose one of {', '.join(KINDS)}")
     gfp, flags, mapped = KINDS[kind]
     request = int(gfp), gfp_migratetype(gfp), gfp_zone(gfp), cma_flag(gfp)
-    word = 0
-    if kind in ("anon", "file"):
-        mapping = memory.ordinary.setdefault(kind, OrdinaryMapping(kind))
-        word = memory.word_of(mapping) | (PAGE_MAPPING_ANON if kind == "anon" else 0)
-    out = np.empty(count, np.int64)
-    first = memory.next_content
-    taken = int(memory.engine.call(fill_pages, out, *request, flags, word, mapped, first))
-    memory.next_content += taken
-    return out[:taken]
+    looks = flags, _word(memory, kind), mapped
+    out, taken = np.empty(count, np.int64), 0
+    while True:
+        more = (*request, *looks, memory.next_content, waits)
+        got = int(memory.engine.call(fill_pages, out[taken:], *more))
+        memory.next_content += got
+        taken += got
+        pfn = alloc_pages_slowly(memory, int(gfp), 0) if waits and taken < count else -1
+        if pfn < 0:
+            return out[:taken]
+        memory.engine.call(dress, pfn, *looks, memory.next_content)
+        memory.next_content += 1
+        out[taken] = pfn
+        taken += 1
+
+
+def _word(memory: Memory, kind: str) -> int:
+    """The mapping word of a *kind* of user's pages."""
+    if kind not in ("anon", "file"):
+        return 0
+    mapping = memory.ordinary.setdefault(kind, OrdinaryMapping(kind))
+    return memory.word_of(mapping) | (PAGE_MAPPING_ANON if kind == "anon" else 0)
+
+
+def dress_anon(memory: Memory, pfn: int, content: int) -> None:
+    """Make a new page, which was allocated, an anonymous user's that reads *content*."""
+    _, flags, mapped = KINDS["anon"]
+    memory.engine.call(dress, pfn, flags, _word(memory, "anon"), mapped, content)
+
+
+def touch(memory: Memory, pfns: Array) -> None:
+    """Have the users of these pages read or write them."""
+    memory.engine.call(touch_pages, np.ascontiguousarray(pfns, np.int64))
 
 
 def fill_up(memory: Memory) -> None:
@@ -99,7 +129,7 @@ def fill_up(memory: Memory) -> None:
     marks = memory.zone["watermark"].copy()
     memory.zone["watermark"] = -(1 << 40)
     try:
-        fill(memory, "anon", memory.nr_frames)
+        fill(memory, "anon", memory.nr_frames, waits=False)
     finally:
         memory.zone["watermark"] = marks
     memory.lru_add_drain_all()
@@ -108,6 +138,27 @@ def fill_up(memory: Memory) -> None:
 def release(memory: Memory, pfns: Array) -> None:
     """Drop pages that :func:`fill` gave: the last user goes away."""
     memory.engine.call(release_pages, np.ascontiguousarray(pfns, np.int64))
+
+
+@compiled
+def dress(
+    mem_map: Array,
+    zone: Array,
+    pageblock: Array,
+    node: Array,
+    pfn: int,
+    flags: int,
+    word: int,
+    mapped: int,
+    content: int,
+) -> None:
+    """Make a new page look like its user's; pages that have a mapping are LRU pages."""
+    mem_map[pfn]["flags"] = int(mem_map[pfn]["flags"]) | flags
+    mem_map[pfn]["mapping"] = word
+    mem_map[pfn]["mapcount"] = mapped
+    mem_map[pfn]["content"] = content
+    if word:
+        folio_add_lru(mem_map, zone, pageblock, node, pfn, False)
 
 
 @compiled
@@ -125,18 +176,25 @@ def fill_pages(
     word: int,
     mapped: int,
     content: int,
+    waits: bool,
 ) -> int:
-    """Allocate one page for each place in *out*; how many there were."""
+    """Allocate one page for each place in *out*; how many there were.
+
+    Who *waits* for reclaim stops where it begins.
+    """
     for i in range(len(out)):
-        pfn = alloc_pages(mem_map, zone, pageblock, node, gfp, 0, migratetype, highest, alloc_flags)
+        if waits:
+            rights = alloc_flags | ALLOC_KSWAPD
+            pfn = alloc_pages_fast(
+                mem_map, zone, pageblock, node, gfp, 0, migratetype, highest, rights
+            )
+        else:
+            pfn = alloc_pages(
+                mem_map, zone, pageblock, node, gfp, 0, migratetype, highest, alloc_flags
+            )
         if pfn < 0:
             return i
-        mem_map[pfn]["flags"] = int(mem_map[pfn]["flags"]) | flags
-        mem_map[pfn]["mapping"] = word
-        mem_map[pfn]["mapcount"] = mapped
-        mem_map[pfn]["content"] = content + i
-        if word:
-            folio_add_lru(mem_map, zone, pageblock, node, pfn, False)
+        dress(mem_map, zone, pageblock, node, pfn, flags, word, mapped, content + i)
         out[i] = pfn
     return len(out)
 

@@ -3,7 +3,7 @@
 A memory asks its `vmscan`. What stands here decides when direct reclaim begins and ends, as in
 mm/vmscan.c (v6.1); what it frees is :meth:`HeldBack.shrink_node`'s. Here are the two that free
 nothing: of a machine whose reclaim is held back, as in the recordings, and of one that has nothing
-to reclaim.
+to reclaim. The one that does is reclaim.py's.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from movable import sched
+from movable.errors import BadInput
 from movable.mm import mm_types as t
 from movable.mm import page_alloc
 from movable.mm.compiled import compiled
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from movable.mm.memory import Memory
+    from movable.mm.swapfile import Swap, SwapDevice
 
     Array = Any
 
@@ -36,9 +38,16 @@ class HeldBack:
     :ivar events_before: how many words of the trace had been written when it would have begun.
     """
 
+    reclaims = False
+    """Whoever runs short may wait: memory will be freed."""
+
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
         self.events_before: int | None = None
+        self.events: dict[str, int] = {}
+        """Counters of /proc/vmstat that only a memory with reclaim has."""
+        self.swap: Swap | None = None
+        """Where anonymous pages go; None: nowhere."""
         self._reclaiming: list[object] = []
 
     @property
@@ -55,6 +64,13 @@ class HeldBack:
             yield
         finally:
             self._reclaiming.remove(task)
+
+    def swapon(self, device: SwapDevice) -> None:
+        """Swap to *device* from now on (swapon()).
+
+        :raises BadInput: nothing reclaims this memory, so nothing would ever be swapped.
+        """
+        raise BadInput("swapon", "nothing reclaims this memory", "give it a Reclaim before")
 
     def wake_kswapd(self, gfp: int, order: int, highest_zoneidx: int) -> None:
         """A request found less than the low watermark (wakeup_kswapd())."""

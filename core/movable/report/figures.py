@@ -1,4 +1,5 @@
-"""A result as one picture: memory over time by owner, and what its free memory is good for.
+"""A result as one picture: memory over time by owner, and what its free memory is good for; or, if
+requests are followed from round to round, how many of them succeed.
 
 Drawn by matplotlib, which only the extra `movable[plot]` brings.
 """
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from movable.errors import BadInput
+from movable.experiment.curves import curves, names
 from movable.experiment.measures import unusable
 from movable.report.map import COLOURS, DRIVERS, cell_order
 from movable.snapshot import LETTERS, Snapshot
@@ -55,13 +57,17 @@ def check(path: Path) -> None:
 def draw(result: Result, kind: str) -> bytes:
     """The picture as a file of *kind* (png or svg): the same bytes for the same result.
 
-    Of several seeds, the maps show the first; the index is the mean.
+    Of several seeds, the maps show the first; the index is the mean; curves show median and range.
     """
     import matplotlib as mpl
 
     mpl.use("agg")
     from matplotlib import pyplot as plt
 
+    followed = names(result.source.model.phases)
+    if followed:
+        with mpl.rc_context({"svg.hashsalt": "movable", "font.size": 8}):
+            return _file(plt, _curves(plt, result, followed), kind)
     first = list({run.variant: run for run in reversed(result.runs)}.values())[::-1]
     width = max(6.0, *(1.8 + INCHES_A_MOMENT * len(_moments(run)) for run in first)) + 4
     with mpl.rc_context({"svg.hashsalt": "movable", "font.size": 8}):
@@ -76,10 +82,34 @@ def draw(result: Result, kind: str) -> bytes:
             _map(left, run)
             _index(right, run, [one for one in result.runs if one.variant == run.variant])
         figure.suptitle(result.source.model.title)
-        file = io.BytesIO()
-        figure.savefig(file, format=kind, dpi=120, metadata=_no_date(kind))
-        plt.close(figure)
+        return _file(plt, figure, kind)
+
+
+def _file(plt: Any, figure: Any, kind: str) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format=kind, dpi=120, metadata=_no_date(kind))
+    plt.close(figure)
     return file.getvalue()
+
+
+def _curves(plt: Any, result: Result, followed: list[str]) -> Any:
+    """A panel for each curve: every variant's median over the seeds, and their range."""
+    figure, axes = plt.subplots(
+        1, len(followed), figsize=(6 * len(followed), 4), squeeze=False, layout="constrained"
+    )
+    for name, panel in zip(followed, axes[0], strict=True):
+        for variant, curve in curves(result.runs, name).items():
+            rounds = np.arange(1, curve.shape[1] + 1)
+            [line] = panel.plot(rounds, 100 * np.median(curve, 0), marker=".", label=variant)
+            low, high = 100 * curve.min(0), 100 * curve.max(0)
+            panel.fill_between(rounds, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
+        panel.set_ylim(-3, 103)
+        panel.set_xlabel("round")
+        panel.set_ylabel("requests served, %")
+        panel.set_title(name)
+        panel.legend(frameon=False)
+    figure.suptitle(result.source.model.title)
+    return figure
 
 
 def _moments(run: Run) -> list[tuple[str, Snapshot]]:

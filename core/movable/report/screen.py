@@ -9,8 +9,8 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from movable.experiment.record import Result, Run
+from movable.report import curves, tables
 from movable.report import map as maps
-from movable.report import tables
 
 WIDTH = 100
 """Of a text file."""
@@ -23,10 +23,13 @@ def show(result: Result, console: Console, *, full: bool = False) -> None:
     _print(console, Text(model.title, style="bold"))
     if result.source.question:
         _print(console, Text(fill(result.source.question, min(console.width, WIDTH))))
-    for run in first:
+    followed = curves.tables(result)
+    for run in first if full or not followed else ():
         _print(console, "", *_parts(run, console, full or len(first) == 1))
     if len(result.runs) > 1:
         _print(console, "", tables.variants(result.runs))
+    if followed:
+        _print(console, "", *followed)
     _print(console, "", _verdict(result))
 
 

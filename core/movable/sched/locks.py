@@ -11,10 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from weakref import ref
 
 from movable import sched
 from movable.errors import ContractViolation
 from movable.sched.tasks import Context, context, may_sleep, wait_until
+
+
+def not_held(lock: object, call: str) -> ContractViolation:
+    """What to raise when somebody lets go of a lock that he does not hold."""
+    detail = f"by {context().name}, which does not hold it"
+    return ContractViolation("L11", repr(lock), call, detail)
 
 
 class Lock:
@@ -23,6 +30,7 @@ class Lock:
     def __init__(self, name: str | None = None) -> None:
         self.name = name
         self._owner: Context | None = None
+        self._me = ref(self)
 
     def __repr__(self) -> str:
         kind = type(self).__name__ + (f" {self.name}" if self.name else "")
@@ -63,9 +71,7 @@ class Lock:
     def unlock(self) -> None:
         """Let go of the lock, which only its owner may."""
         if self._owner is not context():
-            raise ContractViolation(
-                "L11", repr(self), "unlock", f"by {context().name}, which does not hold it"
-            )
+            raise not_held(self, "unlock")
         self._owner = None
 
 
@@ -89,15 +95,19 @@ class SpinLock(Lock):
 
     def trylock(self) -> bool:
         """Take the lock if it is free, and say whether it was (spin_trylock())."""
-        if not super().trylock():
+        if self._owner is not None:
             return False
-        context().begin_spinning(self)
+        self._owner = here = context()
+        here.begin_spinning(self._me)
         return True
 
     def unlock(self) -> None:
         """Let go of the lock (spin_unlock())."""
-        super().unlock()
-        context().end_spinning(self)
+        here = context()
+        if self._owner is not here:
+            raise not_held(self, "unlock")
+        self._owner = None
+        here.end_spinning(self._me)
 
 
 class RwLock:
@@ -107,6 +117,7 @@ class RwLock:
         self.name = name
         self._writer: Context | None = None
         self._readers: list[Context] = []
+        self._me = ref(self)
 
     def __repr__(self) -> str:
         kind = "RwLock" + (f" {self.name}" if self.name else "")
@@ -128,16 +139,18 @@ class RwLock:
         """Take a share unless someone writes, and say whether it was possible (read_trylock())."""
         if self._writer:
             return False
-        self._readers.append(context())
-        context().begin_spinning(self)
+        here = context()
+        self._readers.append(here)
+        here.begin_spinning(self._me)
         return True
 
     def read_unlock(self) -> None:
         """Give the share back (read_unlock())."""
-        if context() not in self._readers:
-            raise self._not_held("read_unlock")
-        self._readers.remove(context())
-        context().end_spinning(self)
+        here = context()
+        if here not in self._readers:
+            raise not_held(self, "read_unlock")
+        self._readers.remove(here)
+        here.end_spinning(self._me)
 
     def write_lock(self) -> None:
         """Take the lock alone, waiting for readers and writer (write_lock())."""
@@ -148,21 +161,17 @@ class RwLock:
         """Take the lock alone if nobody has it, and say whether it was free (write_trylock())."""
         if self.is_locked():
             return False
-        self._writer = context()
-        context().begin_spinning(self)
+        self._writer = here = context()
+        here.begin_spinning(self._me)
         return True
 
     def write_unlock(self) -> None:
         """Let go of the lock (write_unlock())."""
-        if self._writer is not context():
-            raise self._not_held("write_unlock")
+        here = context()
+        if self._writer is not here:
+            raise not_held(self, "write_unlock")
         self._writer = None
-        context().end_spinning(self)
-
-    def _not_held(self, call: str) -> ContractViolation:
-        return ContractViolation(
-            "L11", repr(self), call, f"by {context().name}, which does not hold it"
-        )
+        here.end_spinning(self._me)
 
     @contextmanager
     def read(self) -> Iterator[None]:

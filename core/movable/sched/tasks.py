@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 import greenlet  # type: ignore[import-untyped]
+from greenlet import getcurrent
 
 from movable.errors import BadInput, ContractViolation, Deadlock
 
@@ -34,23 +35,35 @@ class Context:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.spinning: WeakKeyDictionary[object, int] = WeakKeyDictionary()
-        """The spinning locks held at present, and how often; while any is, no sleeping."""
+        self._held: list[ref[Any]] = []
         self.own: list[Own] = []
         """What of the machine is there for this task alone, while it runs."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
 
-    def begin_spinning(self, lock: object) -> None:
-        """*lock* was taken: from now on, no sleeping."""
-        self.spinning[lock] = self.spinning.get(lock, 0) + 1
+    @property
+    def spinning(self) -> list[object]:
+        """The spinning locks held at present; while any is, no sleeping.
 
-    def end_spinning(self, lock: object) -> None:
+        A lock that is gone is not held, even if nobody let go of it.
+        """
+        return [lock for held in self._held if (lock := held()) is not None]
+
+    def begin_spinning(self, lock: ref[Any]) -> None:
+        """*lock* was taken: from now on, no sleeping."""
+        self._held.append(lock)
+
+    def end_spinning(self, lock: ref[Any]) -> None:
         """*lock* was let go of, once."""
-        self.spinning[lock] -= 1
-        if not self.spinning[lock]:
-            del self.spinning[lock]
+        if self._held[-1] is lock:
+            self._held.pop()
+        else:
+            self._held.remove(lock)
+
+    def forget_locks(self) -> None:
+        """Whoever held them will never let go of them."""
+        self._held.clear()
 
 
 class Task(Context):
@@ -115,7 +128,7 @@ class Task(Context):
     def step(self) -> None:
         """Run the task to its next point, wait or end; exceptions of its function come out here."""
         self.started = True
-        self._greenlet.parent = greenlet.getcurrent()
+        self._greenlet.parent = getcurrent()
         try:
             self._greenlet.switch()
         finally:
@@ -149,13 +162,14 @@ MAIN = Context("main")
 
 def current() -> Task | None:
     """The task that runs now; `None` outside a race."""
-    task: Task | None = getattr(greenlet.getcurrent(), "task", None)
+    task: Task | None = getattr(getcurrent(), "task", None)
     return task
 
 
 def context() -> Context:
     """Who runs now, "main" outside a race."""
-    return current() or MAIN
+    here: Context = getattr(getcurrent(), "task", MAIN)
+    return here
 
 
 def may_sleep(awaited: object) -> None:

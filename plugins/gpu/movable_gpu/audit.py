@@ -43,9 +43,11 @@ class Audit:
         self._check_jobs()
         self._check_display()
 
-    def _check(self, kept: bool, problem: str) -> None:
+    def _check(self, kept: bool, problem: str, what: object = "") -> None:
+        """Fail unless *kept*; *what* is wrong is put into words only then."""
         if not kept:
-            raise AuditFailed(self.gpu.mapping.name, f"{problem}: {self.gpu!r}")
+            words = f"{what!r} {problem}" if what else problem
+            raise AuditFailed(self.gpu.mapping.name, f"{words}: {self.gpu!r}")
 
     def _check_locks(self) -> None:
         locks = [self.gpu.region_lock, self.gpu.evict_lock, self.mmu.mmu_lock]
@@ -53,16 +55,16 @@ class Audit:
         spinning = [self.pool.pool_lock, self.phy_pages.free_pages_lock]
         spinning += [metadata.migrate_lock for metadata in self.pages]
         for lock in [*locks, *spinning, *self.mmu.regions.values()]:
-            self._check(not lock.is_locked(), f"{lock!r} is held")
+            self._check(not lock.is_locked(), "is held", lock)
 
     def _check_page(self, metadata: PageMetadata) -> None:
         """The flags and references that the VM sees are those that the state implies."""
         page, movable = metadata.page, self.phy_pages.movable
-        self._check(page.private == metadata.number, f"{metadata!r} is not what its page names")
-        self._check(page.mapping is (self.gpu.mapping if movable else None), f"{page!r} is lost")
-        self._check(page.isolated == metadata.isolated, f"{metadata!r} is isolated in part")
+        self._check(page.private == metadata.number, "is not what its page names", metadata)
+        self._check(page.mapping is (self.gpu.mapping if movable else None), "is lost", page)
+        self._check(page.isolated == metadata.isolated, "is isolated in part", metadata)
         at_rest = (1 + metadata.isolated, False)
-        self._check((page.refcount, page.locked) == at_rest, f"{page!r} is not at rest")
+        self._check((page.refcount, page.locked) == at_rest, "is not at rest", page)
 
     def _check_owner(self, metadata: PageMetadata) -> None:
         """Each page has one owner: a slot, a list, or the VM."""
@@ -81,7 +83,7 @@ class Audit:
                 kept = metadata.vmap_count > 0 and not metadata.isolated
             case PageStatus.ALLOCATE_IN_PROGRESS:
                 kept = False
-        self._check(kept, f"{metadata!r} has no owner")
+        self._check(kept, "has no owner", metadata)
 
     def _in_slot(self, metadata: PageMetadata) -> bool:
         buffer = metadata.buffer
@@ -119,8 +121,8 @@ class Audit:
         if not buffer.freed:
             for index, page in enumerate(buffer.frames(self.mmu)):
                 found = page.content if page else None
-                same = page is None or found == buffer.contents[index]
-                self._check(same, f"page {index} of {buffer!r} reads {found}")
+                if page and found != buffer.contents[index]:
+                    self._check(False, f"page {index} of {buffer!r} reads {found}")
 
     def _check_evict_list(self) -> None:
         """What the shrinker may take is there, and nobody needs it."""

@@ -55,3 +55,4 @@ class GpuConfig(BaseModel):
         description="how often a fully synchronous move looks whether a job has finished",
         json_schema_extra={"unit": "polls"},
     )
+    seed: int = Field(default=0, ge=0, description="of choices at random")

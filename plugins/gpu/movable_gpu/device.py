@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Mapping
 from heapq import heappop, heappush
 from itertools import count
-from typing import Annotated, NamedTuple
+from random import Random
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -33,6 +34,7 @@ Pages = Annotated[int, Field(ge=1, json_schema_extra={"unit": "pages"})]
 Buffers = Annotated[int, Field(ge=1, json_schema_extra={"unit": "buffers"})]
 Jobs = Annotated[int, Field(ge=1, json_schema_extra={"unit": "jobs"})]
 Frames = Annotated[int, Field(ge=1, json_schema_extra={"unit": "frames"})]
+Which = Annotated[Literal["oldest", "random"], Field(description="which of the buffers")]
 Number = Annotated[int, Field(ge=0, description="the buffer's number, counted from 0")]
 
 
@@ -71,6 +73,7 @@ class Device:
         """Numbers of buffers that were freed, as a heap."""
         self._next_start_pfn = self._next_frame = 0
         self._seqnos, self._contents = count(1), count(1 << 31)
+        self._random = Random(config.seed)
 
     # Buffers.
 
@@ -124,6 +127,20 @@ class Device:
                 self._end(target)
         self.phy_pages.flush()
         return True
+
+    @operation
+    def release(self, buffers: Buffers, which: Which = "random") -> int:
+        """Free *buffers* buffers, as when applications end; return how many.
+
+        Those that somebody uses are passed by.
+        """
+        numbers = list(self.buffers)
+        if which == "random":
+            self._random.shuffle(numbers)
+        freed = 0
+        for number in numbers:
+            freed += freed < buffers and self.free(number)
+        return freed
 
     def _find(self, number: int) -> Buffer | None:
         buffer = self.buffers.get(number)

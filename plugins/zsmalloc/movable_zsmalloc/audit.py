@@ -30,8 +30,11 @@ class Audit:
         pool = self.pool
         for lock in pool.locks():
             self._check(not lock.is_locked(), "somebody is inside a call", lock)
-        for size_class in pool.classes:
-            self._size_class(size_class)
+        members: dict[SizeClass, list[Zspage]] = {one: [] for one in pool.classes}
+        for zspage in pool.zspages.values():
+            members[zspage.size_class].append(zspage)
+        for size_class, zspages in members.items():
+            self._size_class(size_class, zspages)
         for zspage in pool.zspages.values():
             self._zspage(zspage)
         self._check(self.found == pool.handles, "handles and the pages' words differ", pool)
@@ -40,8 +43,7 @@ class Audit:
         chains = {page.pfn for zspage in pool.zspages.values() for page in zspage.pages}
         self._check(len(chains) == pages, "a page is in two chains", pool)
 
-    def _size_class(self, size_class: SizeClass) -> None:
-        zspages = [z for z in self.pool.zspages.values() if z.size_class is size_class]
+    def _size_class(self, size_class: SizeClass, zspages: list[Zspage]) -> None:
         used = sum(zspage.inuse for zspage in zspages)
         allocated = len(zspages) * size_class.objs_per_zspage
         counts = (size_class.obj_used, size_class.obj_allocated)
@@ -89,7 +91,8 @@ class Audit:
         at_rest = (page.mapping, page.refcount, page.private, page.locked)
         references = 2 if page.isolated else 1
         expected = (self.pool.mapping, references, zspage.number, False)
-        self._check(at_rest == expected, f"{page!r} is not at rest", zspage)
+        if at_rest != expected:
+            self._check(False, f"{page!r} is not at rest", zspage)
 
     def _free_list(self, zspage: Zspage) -> None:
         free = list(self._free_chunks(zspage))

@@ -39,6 +39,8 @@ from movable_zsmalloc.pool import Pool
 from movable_zsmalloc.size_class import PAGE_SIZE
 
 Pages = Annotated[int, Field(ge=0, json_schema_extra={"unit": "pages"})]
+Content = Annotated[int, Field(ge=0, description="what the page reads")]
+SlotNumber = Annotated[int, Field(ge=0, description="what `store` answered")]
 Which = Annotated[
     Literal["oldest", "newest", "random"],
     Field(description="which of the stored pages, by the time they were written"),
@@ -121,6 +123,9 @@ class Zram:
         """Slots that have ever been in use, by number."""
         self.swapped: dict[int, bytes] = {}
         """What the user has swapped out and not freed: slot, and what it must read."""
+        self.stored: dict[int, int] = {}
+        """What the VM has swapped out: slot, and what the page read. No operation but the VM's
+        chooses such a slot."""
         self.unused: list[int] = []
         """Slots that were in use and are not now, the last freed last."""
         self.miss_free = 0
@@ -173,6 +178,36 @@ class Zram:
         """
         return self._each(self.bvec_write, count, which)
 
+    @operation(swap="store")
+    def store(self, content: Content) -> int:
+        """Store the VM's page that reads *content*; its slot, or -1 if there is no room."""
+        number = self._unused_slot()
+        if number is None:
+            return -1
+        if not self.bvec_write(number):
+            self.unused.append(number)
+            return -1
+        self.stored[number] = content
+        return number
+
+    @operation(swap="load")
+    def load(self, slot: SlotNumber) -> int:
+        """Read the VM's page in *slot*, which is free then; -1 if there is none.
+
+        :raises AuditFailed: it reads other than it was written.
+        """
+        content = self.stored.pop(slot, None)
+        if content is None:
+            return -1
+        self.bvec_read(slot)
+        self.slot_free_notify(slot)
+        return content
+
+    @operation(swap="free")
+    def free_slot(self, slot: SlotNumber) -> bool:
+        """Free the VM's page in *slot* unread; `False` if there is none."""
+        return self.stored.pop(slot, None) is not None and self.slot_free_notify(slot)
+
     @operation
     def compact(self) -> int:
         """Move objects together inside the pool (`compact` in sysfs); return the pages freed."""
@@ -190,6 +225,7 @@ class Zram:
                 self._free_page(slot)
         self.table.clear()
         self.swapped.clear()
+        self.stored.clear()
         self.unused.clear()
         while self.pool.zspages:
             self.pool.free_work.flush()
@@ -253,6 +289,8 @@ class Zram:
     def _each(self, act: Callable[[int], bool], count: int, which: Which) -> int:
         """Have *act* done to up to *count* slots in use; to how many it was."""
         swapped = self.swapped
+        if self.stored:
+            swapped = {n: data for n, data in swapped.items() if n not in self.stored}
         match which:
             case "oldest":
                 chosen = list(islice(swapped, count))
@@ -260,7 +298,7 @@ class Zram:
                 chosen = list(islice(reversed(swapped), count))
             case _:
                 chosen = self.random.sample(list(swapped), min(count, len(swapped)))
-        return sum(act(number) for number in chosen if number in swapped)
+        return sum(act(number) for number in chosen if number in self.swapped)
 
     def bvec_write(self, number: int) -> bool:
         """Store the next page; whether there was room (__zram_bvec_write())."""

@@ -108,3 +108,34 @@ def test_huge_pages_come_in_two_kinds(mask: Gfp, direct: bool, kswapd: bool) -> 
 def test_flags_are_shown_as_tracepoints_show_them(gfp: int, text: str) -> None:
     """The largest names first, what has none as a number."""
     assert g.show_gfp_flags(gfp) == text
+
+
+# As text.
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("GFP_KERNEL", g.GFP_KERNEL),
+        ("GFP_KERNEL|__GFP_NORETRY", g.GFP_KERNEL | Gfp.NORETRY),
+        (" GFP_KERNEL | __GFP_NORETRY ", g.GFP_KERNEL | Gfp.NORETRY),
+        ("GFP_KERNEL & ~__GFP_RECLAIM", g.GFP_KERNEL & ~g.RECLAIM),
+        ("__GFP_IO", Gfp.IO),
+    ],
+)
+def test_an_expression_as_in_c_is_read(text: str, flags: int) -> None:
+    """From left to right."""
+    assert g.parse_gfp_flags(text) == flags
+
+
+@pytest.mark.parametrize("flags", ["GFP_KERNEL|__GFP_NORETRY", "GFP_NOWAIT", "GFP_HIGHUSER"])
+def test_what_tracepoints_print_is_read(flags: str) -> None:
+    """The same names."""
+    assert g.show_gfp_flags(g.parse_gfp_flags(flags)) == flags
+
+
+@pytest.mark.parametrize("text", ["", "GFP_KERNEL|", "GFP_KERNEL+__GFP_IO", "0xcc0", "~__GFP_IO"])
+def test_anything_else_is_refused(text: str) -> None:
+    """With the names there are."""
+    with pytest.raises(ValueError, match="no GFP flag is called"):
+        g.parse_gfp_flags(text)
