@@ -112,6 +112,10 @@ def bound(function: F, *arguments: Any) -> F:
     if not ENABLED:
         return function
     dispatcher: Any = _door(cast("Any", function).py_func)
+    if _folder:
+        # Before it looks into its cache, numba fills registries that only compiling needs: half of
+        # the time that a short command takes.
+        dispatcher._cache.load_overload = dispatcher._cache._load_overload
     typeof: Any = numba.typeof
     types = tuple(typeof(argument) for argument in arguments)
     dispatcher.compile(types)
