@@ -8,7 +8,7 @@ the longer one].
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from movable.recording import format as f
 Array = Any
 Pair = list[int]
 EVENT = re.compile(r"^\s*(.+)-\d+\s+\[\d+\]\s+\S+\s+[\d.]+: (\w+): (.*)$")
+PTE = re.compile(r"pte=([0-9a-f]+)")
 SLEEP = "mm_compaction_kcompactd_sleep"
 PFN_MASK = (1 << 40) - 1
 AFTER = ("pages1", "free1", "zones1", "log", "trace")
@@ -42,15 +43,17 @@ class Comparison:
         return all(equal == total for equal, total in pairs)
 
 
-def compare(theirs: str | Path, ours: str | Path) -> Comparison:
-    """Compare the *after* half of the recording *theirs* with the dump *ours*.
+def compare(theirs: str | Path, ours: str | Path | Mapping[str, Array]) -> Comparison:
+    """Compare the *after* half of the recording *theirs* with our own, or with a dump of it.
 
     :raises BadInput: the recording has no *after* half.
     """
     if not has_after(theirs):
         text = f"it lacks some of {', '.join(AFTER)}, so there is nothing to compare with"
         raise BadInput(str(theirs), text, "write our outcome with --dump OUT.npz")
-    return Comparer(after_half(theirs), after_half(ours)).run()
+    if isinstance(ours, str | Path):
+        ours = after_half(ours)
+    return Comparer(after_half(theirs), ours).run()
 
 
 def after_half(path: str | Path) -> dict[str, Array]:
@@ -68,7 +71,7 @@ def has_after(path: str | Path) -> bool:
 class Comparer:
     """Compares, and keeps the first difference in the order in which one would look."""
 
-    def __init__(self, theirs: dict[str, Array], ours: dict[str, Array]) -> None:
+    def __init__(self, theirs: Mapping[str, Array], ours: Mapping[str, Array]) -> None:
         self.theirs, self.ours = theirs, ours
         self.result = Comparison()
 
@@ -203,7 +206,7 @@ def pte_frame(name: str, fields: str) -> str:
     """The fields to compare: of a migration pte only the frame number in it."""
     if not name.endswith("_migration_pte"):
         return " ".join(fields.split())
-    match = re.search(r"pte=([0-9a-f]+)", fields)
+    match = PTE.search(fields)
     if not match:
         return fields
     pte = int(match[1], 16)
@@ -233,7 +236,7 @@ def allocations(log: Array) -> list[tuple[int, ...]]:
     return [tuple(row) for row in rows[["op", "idx", "pfn", "mode", "ret"]].tolist()]
 
 
-def list_of_frame(data: dict[str, Array]) -> Array:
+def list_of_frame(data: Mapping[str, Array]) -> Array:
     """By frame: a number for the list it heads a block of, 0 for none."""
     free = data["free1"]
     number = np.zeros(len(data["pages1"]), np.int64)
@@ -259,7 +262,7 @@ def sum_by(counts: dict[tuple[int, int, int, int], int]) -> dict[tuple[int, int]
     return total
 
 
-def free_per_block(data: dict[str, Array]) -> Array:
+def free_per_block(data: Mapping[str, Array]) -> Array:
     """Free pages in each block of 512 frames."""
     free = data["free1"][data["free1"]["pcp"] == 0]
     pages = np.zeros(-(-len(data["pages1"]) // 512) + 2, np.int64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from pathlib import Path
 
@@ -75,10 +74,7 @@ def run(recording: str | Path, dump: Path | None = None) -> Report:
     arrays = dumping.after(loaded)
     comparison = block_level = None
     if dump is None or has_after(path):
-        with tempfile.TemporaryDirectory() as folder:
-            ours = Path(folder, "ours.npz")
-            dumping.write(ours, arrays)
-            comparison = compare(path, ours)
+        comparison = compare(path, arrays)
         if not loaded.inputs.quiet:
             block_level = figures(after_half(path), arrays)
     if dump is not None:
