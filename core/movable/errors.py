@@ -72,6 +72,18 @@ class Deadlock(MovableError):
     """Every task that is left waits for a lock, so no schedule can go on."""
 
 
+class Livelock(MovableError):
+    """Tasks go on and on, and none of them comes to its end."""
+
+
+class TapeDiverged(MovableError):
+    """A tape no longer fits: at *step* it expected something else than what was found."""
+
+    def __init__(self, step: int, expected: str, found: str) -> None:
+        self.step, self.expected, self.found = step, expected, found
+        super().__init__(f"the tape no longer fits at step {step}: expected {expected}, found {found}")
+
+
 def hint(name: str, known: Iterable[str], what: str = "known") -> str:
     """What the writer of *name* may have meant, and everything that would be *what*."""
     names = sorted(known)

@@ -95,6 +95,8 @@ class Balloon:
             "refused": "isolate_page takes every page that is on the list",
             "freed_while_isolated": "deflation takes listed pages, and isolated ones are not",
         }
+        slow_host = "stands for a slow host where there is one task; in a race the host is slow"
+        alone: ClassVar = {"inflate_slowly": slow_host, "host_answers": slow_host}
 
     def __init__(self, memory: Memory, config: Config | None = None) -> None:
         self.memory, self.config = memory, config or self.Config()
