@@ -10,7 +10,7 @@ from movable.mapping import AddressSpace
 from movable.operation import operation, reads_back
 from movable.page import Memory, Page
 from movable.page_list import PageList
-from movable.sched import Mutex, RwLock, SpinLock, WorkQueue, point
+from movable.sched import Mutex, RwLock, SpinLock, WorkQueue, point, relax
 
 if TYPE_CHECKING:
     from movable.experiment.runner import run as run
@@ -31,6 +31,7 @@ __all__ = [
     "operation",
     "point",
     "reads_back",
+    "relax",
 ]
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "active",
     "current",
     "point",
+    "relax",
     "steps",
     "subscribe",
     "unsubscribe",

@@ -24,7 +24,7 @@ from movable import (
     SpinLock,
     hookimpl,
     operation,
-    point,
+    relax,
 )
 from movable.errors import AuditFailed, OutOfMemory
 
@@ -136,7 +136,7 @@ class VmwBalloon:
         self.hypervisor.stubborn = False
         while self.size:
             self.deflate(self.size)
-            point("balloon not empty")
+            relax("balloon not empty")
 
     def _allocate(self, count: int) -> list[Page]:
         pages: list[Page] = []

@@ -27,8 +27,8 @@ from movable import (
     SpinLock,
     hookimpl,
     operation,
-    point,
     reads_back,
+    relax,
 )
 from movable.errors import AuditFailed, OutOfMemory
 
@@ -129,7 +129,7 @@ class Z3fold:
         """Wait for the VM, let go of everything (z3fold_destroy_pool())."""
         self.destroying = True
         while self.isolated_pages:
-            point("isolated pages are out")
+            relax("isolated pages are out")
         while self.mapped:
             self.unmap()
         for handle in list(self.objects):
