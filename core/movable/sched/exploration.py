@@ -10,6 +10,7 @@ that is needed to go the same way again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 
 from greenlet import getcurrent  # type: ignore[import-untyped]
@@ -130,10 +131,10 @@ class Exploration:
         """Of the schedule under way or just done, in order."""
         return [Deviation(*deviation) for deviation in self._deviations]
 
-    @property
-    def failed(self) -> BaseException | None:
-        """What ended the last schedule before its end."""
-        return self._error
+    def digest(self) -> bytes:
+        """The same for schedules that took the same turns, and else most likely another."""
+        turns = repr([(step, to) for step, _, _, to in self._deviations])
+        return blake2b(turns.encode(), digest_size=8).digest()
 
     # For tasks, on their own stacks.
 

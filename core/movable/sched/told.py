@@ -42,7 +42,7 @@ class Follow(Fifo):
             return runnable[0]
         return self._as_told(run, *run.left, runnable)
 
-    def at_end(self, run: Exploration) -> None:
+    def at_end(self) -> None:
         """Everything must have been used.
 
         :raises TapeDiverged: the schedule was over before.
@@ -56,7 +56,7 @@ class Follow(Fifo):
     def _missed(self, run: Exploration) -> None:
         self._ask(run)
         if run.ask_at < run.steps:
-            self.at_end(run)
+            self.at_end()
 
     def _as_told(self, run: Exploration, task: str, label: str, among: Sequence[Runner]) -> Runner:
         told = self._left.pop()
