@@ -22,7 +22,7 @@ class PageLock(NamedTuple):
     page: Page
 
     def __str__(self) -> str:
-        held = "".join(f", held by {holder!r}" for holder in self.holders)
+        held = "".join(f", held by {holder.name}" for holder in self.holders)
         return f"the lock of {self.page!r}{held}"
 
     @property

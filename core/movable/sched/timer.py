@@ -46,6 +46,8 @@ class Timer:
         """What it is in a sentence."""
         return f"the end of timer {self.name}'s callback"
 
+    held_how = "run by"
+
     @property
     def holders(self) -> list[Context]:
         """Whom :meth:`delete_sync` waits for."""
