@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from movable.sched.clock import Clock
+from movable.sched.lock_order import LockOrder
 from movable.sched.locks import Mutex, RwLock, SpinLock
 from movable.sched.race import Race
 from movable.sched.tasks import Task, current, may_sleep, wait_until
@@ -28,6 +29,7 @@ __all__ = [
     "SLEEPS",
     "Clock",
     "Completion",
+    "LockOrder",
     "Mutex",
     "Race",
     "RwLock",

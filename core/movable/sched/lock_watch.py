@@ -23,6 +23,8 @@ class Watched(Protocol):
         """What it is ordered with others by: locks of one class obey the same order."""
         ...
 
+    def __hash__(self) -> int: ...
+
 
 class LockWatcher(Protocol):
     """Told by whoever runs (:func:`movable.sched.tasks.context`), before anybody else gets to."""
