@@ -11,10 +11,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from movable.sched import tasks
+from movable.sched.clock import Clock
+from movable.sched.lock_order import LockOrder
 from movable.sched.locks import Mutex, RwLock, SpinLock
 from movable.sched.race import Race
 from movable.sched.tasks import Task, current, may_sleep, wait_until
+from movable.sched.timer import Timer
+from movable.sched.wait_queue import Completion, WaitQueue
 from movable.sched.work import WorkQueue
+from movable.sched.ww_mutex import WwAcquireCtx, WwClass, WwMutex
 
 if TYPE_CHECKING:
     from movable.page import Page
@@ -23,12 +28,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SLEEPS",
+    "Clock",
+    "Completion",
+    "LockOrder",
     "Mutex",
     "Race",
     "RwLock",
     "SpinLock",
     "Task",
+    "Timer",
+    "WaitQueue",
     "WorkQueue",
+    "WwAcquireCtx",
+    "WwClass",
+    "WwMutex",
     "active",
     "current",
     "point",

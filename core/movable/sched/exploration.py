@@ -18,10 +18,13 @@ from greenlet import getcurrent  # type: ignore[import-untyped]
 from movable import sched
 from movable.errors import Deadlock, Livelock
 from movable.sched import tasks
+from movable.sched.deadlock import describe_deadlock, describe_livelock
 from movable.sched.runner import BEGINS, Abandoned, Runner
 
 MOST_STEPS = 20_000
 """Steps after which a schedule is thought to have no end."""
+LAST_STEPS = 1_000
+"""How many steps of one that has no end are looked at."""
 ENDS, WAITS = "(ends)", "(waits)"
 """Where a task leaves off without having reached a point."""
 
@@ -143,13 +146,13 @@ class Exploration:
         if self.abandoning:
             raise Abandoned
         if self.steps > self.most_steps:
-            self.fail(livelock(self.tasks, self.steps))
+            self._goes_on(task)
         if not self.queue:
-            self.ask_at = self.most_steps + 1
+            self.ask_at = max(self.steps, self.most_steps) + 1
             return
         instead = self.strategy.at_point(self, task)
         if self.ask_at > self.most_steps:
-            self.ask_at = self.most_steps + 1
+            self.ask_at = max(self.steps, self.most_steps) + 1
         if instead is not None:
             self._deviations.append((self.steps, task.name, task.at, instead.name))
             self.switch(task, instead)
@@ -160,7 +163,7 @@ class Exploration:
         if self.abandoning:
             raise Abandoned
         if self.steps > self.most_steps:
-            self.fail(livelock(self.tasks, self.steps))
+            self._goes_on(task)
         runnable = [other for other in self.queue if other.runnable]
         if runnable:
             self.switch(task, self._pick(task, task.at, runnable))
@@ -172,7 +175,7 @@ class Exploration:
             raise Abandoned
         runnable = [other for other in self.queue if other.runnable]
         if not runnable:
-            self.fail(deadlock(self.tasks))
+            self.fail(self._deadlock())
         self.waiting += 1
         self.switch(task, self._pick(task, WAITS, runnable))
         self.waiting -= 1
@@ -214,7 +217,7 @@ class Exploration:
             return
         runnable = [other for other in queue if other.ready is None or other.ready()]
         if not runnable:
-            self._error = deadlock(self.tasks)
+            self._error = self._deadlock()
             self.hub.switch()
             return
         to = self._pick(task, label, runnable)
@@ -232,6 +235,16 @@ class Exploration:
             self._deviations.append((self.steps, *self.left, to.name))
         return to
 
+    def _deadlock(self) -> Deadlock:
+        return Deadlock(describe_deadlock([task for task in self.tasks if not task.done]))
+
+    def _goes_on(self, task: Runner) -> None:
+        """The schedule should be over: note where it goes on, and then say so."""
+        task.labels.append(task.at)
+        if self.steps > self.most_steps + LAST_STEPS:
+            going = [task for task in self.tasks if not task.done]
+            self.fail(Livelock(f"no end after {self.steps} steps: {describe_livelock(going)}"))
+
     def _abandon(self) -> None:
         """Unwind who has not come to its end: what they leave behind is of no use any more."""
         self.abandoning = True
@@ -240,13 +253,3 @@ class Exploration:
             tasks.here = task
             task.abandon()
 
-
-def deadlock(runners: Sequence[Runner]) -> Deadlock:
-    """What to raise when nobody of *runners* can go on."""
-    return Deadlock("; ".join(f"{task.name} {task.waits_for}" for task in runners if not task.done))
-
-
-def livelock(runners: Sequence[Runner], steps: int) -> Livelock:
-    """What to raise when *runners* have gone on for so long that they never will end."""
-    where = "; ".join(f"{task.name} at {task.at!r}" for task in runners if not task.done)
-    return Livelock(f"no end after {steps} steps: {where}")

@@ -31,6 +31,8 @@ class Runner(Context):
         self.number = 0
         """Its place among the tasks of the schedule."""
         self.done, self.at = True, ""
+        self.labels: list[str] = []
+        """The points passed since the schedule is longer than it should be."""
         self.ready: Callable[[], bool] | None = None
         self.awaited: object = None
         self._work: Callable[[], Any]
@@ -46,6 +48,7 @@ class Runner(Context):
         self.name, self.number, self._work = name, number, work
         self.done = self.started = False
         self.at, self.ready, self.awaited = BEGINS, None, None
+        self.labels.clear()
         self.own.clear()
         self.forget_locks()
 

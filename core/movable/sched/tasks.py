@@ -125,6 +125,11 @@ class Task(Context):
         return not self.done and (self._ready is None or self._ready())
 
     @property
+    def awaited(self) -> object:
+        """What it waits for; `None` while it waits for nothing."""
+        return self._awaited
+
+    @property
     def waits_for(self) -> str:
         """Why it cannot run, for messages: what it waits for, as that stands now."""
         return f"waits for {self._awaited}"
@@ -190,11 +195,10 @@ def context() -> Context:
 
 
 def may_sleep(awaited: object) -> None:
-    """Refuse to sleep while a spinning lock is held (might_sleep())."""
+    """Refuse to sleep while a spinning lock is held or a timer calls (might_sleep())."""
     for lock in here.spinning:
-        raise ContractViolation(
-            "L10", str(awaited), f"{here.name} sleeps", f"while it holds {lock}"
-        )
+        because = getattr(lock, "atomic_because", None) or f"while it holds {lock}"
+        raise ContractViolation("L10", str(awaited), f"{here.name} sleeps", because)
 
 
 def wait_until(ready: Callable[[], bool], awaited: object) -> None:
