@@ -131,7 +131,8 @@ def _of(cls: type) -> tuple[Invariant, ...]:
     kinds: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         for name, found in vars(base).items():
-            kind = getattr(getattr(found, "__func__", found), _INVARIANT, None)
+            kind = getattr(found, _INVARIANT, None)
+            kind = kind or getattr(getattr(found, "__func__", None), _INVARIANT, None)
             if kind:
                 kinds[name] = kind
     return tuple(

@@ -218,7 +218,9 @@ class Contract(Walk):
         return answer
 
     def _ends(self, hook: str, mapping: AddressSpace, page: Page, answer: Any) -> None:
-        if sched.current() is None:
+        count = counted(mapping)
+        # To look at every page that is held takes long; where nothing differs, it was not released.
+        if count != len(self._held[mapping]) + self._unseen[mapping] and sched.current() is None:
             self._count(mapping, page, hook)
         for judge in self.judges:
             judge(hook, mapping, page, answer)
@@ -256,8 +258,7 @@ class Contract(Walk):
         One that it has released meanwhile is the VM's alone, and no longer the driver's to count.
         """
         count = counted(mapping)
-        held = len(self._held[mapping]) + self._unseen[mapping]
-        if count is None or count == held:
+        if count is None:
             return
         ours = sum(self._page(pfn).mapping is mapping for pfn in self._held[mapping])
         held = ours + self._unseen[mapping]
