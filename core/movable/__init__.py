@@ -6,6 +6,7 @@ What a driver imports stands here; errors are in :mod:`movable.errors`.
 from typing import TYPE_CHECKING
 
 from movable.hookspecs import IsolateMode, MigrateMode, MigrateResult, hookimpl
+from movable.invariant import invariant
 from movable.mapping import AddressSpace
 from movable.operation import operation, reads_back
 from movable.page import Memory, Page
@@ -49,6 +50,7 @@ __all__ = [
     "WwClass",
     "WwMutex",
     "hookimpl",
+    "invariant",
     "operation",
     "point",
     "reads_back",

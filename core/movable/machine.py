@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from movable.errors import AuditFailed, BadInput, hint
+from movable.invariant import hold_invariants
 from movable.mm.daemons import Daemons
 from movable.mm.gfp import GFP_KERNEL
 from movable.mm.reserve import Reserve
@@ -171,7 +172,8 @@ class Machine:
             _compare(name, before[name], now)
 
     def audit(self) -> None:
-        """Recount everything: the memory's lists, counters and references, and each driver's own.
+        """Recount everything: the memory's lists, counters and references, and each driver's own
+        invariants.
 
         :raises AuditFailed: something does not add up; the error names its owner.
         :raises ContractViolation: a page was isolated and never moved or put back.
@@ -180,8 +182,7 @@ class Machine:
         if self.contract:
             self.contract.check_at_rest()
         for driver in self.drivers.values():
-            if hasattr(driver, "validate"):
-                driver.validate()
+            hold_invariants(driver)
 
     def snapshot(self) -> Snapshot:
         """Who owns what now."""

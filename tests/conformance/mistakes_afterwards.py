@@ -74,7 +74,7 @@ class KeepsItsMark(VmwBalloon):
         super()._give_up(page)
 
 
-@plant("B27", "validate", "free, then put back")
+@plant("B27", "invariants", "free, then put back")
 class ListsItInOneOfTwoPlaces(Z3fold):
     @hookimpl
     def putback_page(self, page: Page) -> None:

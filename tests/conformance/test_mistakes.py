@@ -18,4 +18,4 @@ def test_a_mistake_is_named_by_its_rule(rule: str, driver: type[Any], scene: str
     broken = {row.id: row.detail for row in report.checks if row.status == FAILED}
     assert report.verdict == VIOLATES
     assert rule in broken, broken
-    assert rule == "validate" or broken[rule].endswith(f"[{rule}; see: movable explain {rule}]")
+    assert rule == "invariants" or broken[rule].endswith(f"[{rule}; see: movable explain {rule}]")

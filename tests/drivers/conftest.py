@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from drivers.guests import Guest
+from movable.invariant import hold_invariants
 
 
 @pytest.fixture
@@ -14,5 +15,5 @@ def guest() -> Iterator[Guest]:
     """A guest whose balloon and memory must add up when the test is over."""
     guest = Guest()
     yield guest
-    guest.balloon.validate()
+    hold_invariants(guest.balloon)
     guest.memory.validate()

@@ -9,6 +9,7 @@ from typing import Any
 from core.mm.ground import call
 from movable import MigrateMode, Page, point
 from movable.errors import OutOfMemory
+from movable.invariant import hold_invariants
 from movable.mm import steps
 from movable.mm.compact_control import CompactControl
 from movable.mm.isolate_freepages import release_freepages
@@ -122,7 +123,7 @@ class Phone:
         """Nobody is at work any more: GPU, memory and contract must agree, and let go."""
         try:
             self.gpu.phy_pages.flush()
-            self.gpu.validate()
+            hold_invariants(self.gpu)
             self.memory.validate()
             self.contract.check_at_rest()
         finally:

@@ -1,4 +1,4 @@
-"""What keeps the balloon honest, and what it declares: host, validate(), Config, operations."""
+"""What keeps the balloon honest, and what it declares: host, invariants, Config, operations."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from drivers.guests import Guest
 from movable import AddressSpace
 from movable.errors import AuditFailed
+from movable.invariant import hold_invariants
 from movable.mm.mm_types import UNMOVABLE
 from movable.operation import operations
 from movable.registry import load
@@ -64,12 +65,12 @@ def test_validate_notices(damage: str) -> None:
     problem, hurt = DAMAGES[damage]
     guest = Guest()
     guest.balloon.inflate(3)
-    guest.balloon.validate()
+    hold_invariants(guest.balloon)
 
     hurt(guest)
 
     with pytest.raises(AuditFailed, match=f"balloon: .*{problem}"):
-        guest.balloon.validate()
+        hold_invariants(guest.balloon)
 
 
 def test_validate_notices_a_page_that_is_nowhere() -> None:
@@ -80,7 +81,7 @@ def test_validate_notices_a_page_that_is_nowhere() -> None:
     guest.balloon.isolated_pages = 1
 
     with pytest.raises(AuditFailed, match="a page is on no list"):
-        guest.balloon.validate()
+        hold_invariants(guest.balloon)
 
 
 # What it declares.
@@ -95,9 +96,9 @@ def test_a_pinned_balloon_publishes_no_page() -> None:
     assert not any(page.movable_tag for page in guest.balloon.pages)
     blocks = {pfn >> guest.memory.pageblock_order for pfn in guest.listed}
     assert {int(guest.memory.pageblock[block]) for block in blocks} == {UNMOVABLE}
-    guest.balloon.validate()
+    hold_invariants(guest.balloon)
     assert guest.balloon.deflate(2) == 2
-    guest.balloon.validate()
+    hold_invariants(guest.balloon)
 
 
 @pytest.mark.parametrize(

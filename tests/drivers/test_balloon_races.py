@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from drivers.guests import Guest
+from movable.invariant import hold_invariants
 from movable.observers.contract import Contract
 from movable.sched import Race, Task
 
@@ -37,7 +38,7 @@ class Scene:
 
     def close(self) -> None:
         """Everybody has finished: the balloon, the host and the memory must agree."""
-        self.balloon.validate()
+        hold_invariants(self.balloon)
         self.memory.validate()
         self.contract.check_at_rest()
         self.balloon.mapping.detach(self.contract)

@@ -18,6 +18,7 @@ from hypothesis.stateful import (
 from core.mm.ground import call
 from drivers.guests import Guest
 from movable import MigrateMode, point
+from movable.invariant import hold_invariants
 from movable.mm import steps
 from movable.mm.compact_control import CompactControl
 from movable.mm.isolate_freepages import release_freepages
@@ -122,7 +123,7 @@ class BalloonMachine(RuleBasedStateMachine):
 
     @invariant()
     def balloon_and_host_agree(self) -> None:
-        self.balloon.validate()
+        hold_invariants(self.balloon)
 
     @precondition(lambda self: self.isolated is None)
     @invariant()

@@ -9,6 +9,7 @@ import pytest
 from drivers.gpu_phones import Phone, only
 from movable import Page
 from movable.errors import AuditFailed
+from movable.invariant import hold_invariants
 from movable_gpu.page_metadata import VMAP_LIMIT, PageStatus
 
 
@@ -249,7 +250,7 @@ def test_a_freed_buffer_lives_as_long_as_a_mapping_of_it(phone: Phone) -> None:
     assert repr(buffer) == "<Buffer 0 [1 pages freed vmaps]>"
     assert metadata.status.name == "FREE_IN_PROGRESS"
     assert phone.gpu.contents() == {}
-    phone.gpu.validate()
+    hold_invariants(phone.gpu)
     phone.gpu.unmap_cpu(0)
 
     assert metadata.status.name == "MEM_POOL"

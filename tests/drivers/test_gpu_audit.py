@@ -1,4 +1,4 @@
-"""What keeps the GPU honest, and what it declares: validate(), states, Config, operations."""
+"""What keeps the GPU honest, and what it declares: invariants, states, Config, operations."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from drivers.gpu_phones import Phone, only
 from movable import AddressSpace
 from movable.errors import AuditFailed
+from movable.invariant import hold_invariants
 from movable.mm.mm_types import UNMOVABLE
 from movable.operation import operations
 from movable.registry import load
@@ -133,12 +134,12 @@ def test_validate_notices(damage: str) -> None:
     problem, hurt = DAMAGES[damage]
     phone = Phone(watched=False)
     phone.gpu.allocate(1, 1)
-    phone.gpu.validate()
+    hold_invariants(phone.gpu)
 
     phone.race.task("vandal", hurt, phone).finish()  # whose locks are not this test's
 
     with pytest.raises(AuditFailed, match=f"gpu: .*{problem}"):
-        phone.gpu.validate()
+        hold_invariants(phone.gpu)
 
 
 # The states.

@@ -18,6 +18,7 @@ from hypothesis.stateful import (
 
 from drivers.gpu_phones import Hand, Phone
 from movable import MigrateMode
+from movable.invariant import hold_invariants
 
 FRAMES = 256
 NUMBERS = st.integers(0, 3)
@@ -183,7 +184,7 @@ class GpuMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_gpu_adds_up(self) -> None:
-        self.gpu.validate()
+        hold_invariants(self.gpu)
 
     @precondition(lambda self: self.hand is None)
     @invariant()

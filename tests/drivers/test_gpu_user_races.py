@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from drivers.gpu_phones import Phone, only
+from movable.invariant import hold_invariants
 from movable_gpu.move import Cause
 from movable_gpu.page_metadata import PageStatus
 
@@ -83,7 +84,7 @@ def test_r11_a_page_is_mapped_while_isolated_and_then_freed(phone: Phone) -> Non
     assert metadata.status.name == "FREE_AFTER_VUNMAP"
     assert phone.gpu.unmap_cpu(0)
     assert metadata.page.refcount == 1
-    phone.gpu.validate()
+    hold_invariants(phone.gpu)
     assert phone.gpu.unmap_cpu(0)
 
     assert metadata.page.refcount == 0

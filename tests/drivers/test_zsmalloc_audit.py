@@ -1,4 +1,4 @@
-"""What keeps the pool honest: validate() notices every kind of damage, and names its owner."""
+"""What keeps the pool honest: invariants notice every kind of damage, and names its owner."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from drivers.zram_scenes import Scene
 from movable import AddressSpace, WorkQueue
 from movable.errors import AuditFailed
+from movable.invariant import hold_invariants
 from movable_zsmalloc import Fullness, SizeClass, Zspage
 from movable_zsmalloc.zspage import location_to_obj
 
@@ -104,7 +105,7 @@ def test_validate_notices(damage: str) -> None:
     hurt(scene)
 
     with pytest.raises(AuditFailed, match=f"zram: .*({problem})"):
-        scene.zram.validate()
+        hold_invariants(scene.zram)
     scene.zram.mapping.detach(scene.contract)
     scene.pool.lock.trylock()
     scene.pool.lock.unlock()
@@ -121,12 +122,12 @@ def test_validate_notices_a_zspage_that_nobody_will_free() -> None:
     page.lock()
     scene.free(slot)
     page.unlock()
-    scene.zram.validate()
+    hold_invariants(scene.zram)
 
     pending, scene.pool.free_work = scene.pool.free_work, WorkQueue("another")
 
     with pytest.raises(AuditFailed, match="zram: nobody will free"):
-        scene.zram.validate()
+        hold_invariants(scene.zram)
     scene.pool.free_work = pending
     scene.close()
 

@@ -11,6 +11,7 @@ import pytest
 
 from drivers.zram_scenes import Scene
 from movable import MigrateMode
+from movable.invariant import hold_invariants
 from movable_zsmalloc import Fullness
 
 SEVEN_IN_FOUR = 2300  # class 144: chunks of 2336 bytes, of which three straddle
@@ -51,7 +52,7 @@ def test_hook_isolate_page_only_counts(scene: Scene, mode: MigrateMode) -> None:
 
     assert zspage.isolated == 2
     assert state(scene) == before
-    scene.zram.validate()
+    hold_invariants(scene.zram)
     scene.putback(cc)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from drivers.zram_scenes import SEVEN_IN_FOUR, Scene, freed, one_object
 from movable import MigrateMode
+from movable.invariant import hold_invariants
 from movable_zsmalloc import Fullness
 
 TWO_IN_ONE, HUGE = 2000, 4096
@@ -151,7 +152,7 @@ def test_a_zspage_that_falls_empty_while_isolated_is_busy(scene: Scene) -> None:
 
     scene.free(slot)
     assert scene.pool.zspages == {zspage.number: zspage}
-    scene.zram.validate()
+    hold_invariants(scene.zram)
     assert scene.migrate(cc) == 1
 
     stats = scene.zram.mapping.stats

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from drivers.zram_scenes import Scene
 from movable import MigrateMode
+from movable.invariant import hold_invariants
 from movable.mm.compact_control import CompactControl
 from movable_zsmalloc import Fullness
 from movable_zsmalloc.compressed import Compressor
@@ -146,7 +147,7 @@ class ZramMachine(RuleBasedStateMachine):
     @invariant()
     def every_slot_reads_what_was_written(self) -> None:
         """The pool is recounted too."""
-        self.zram.validate()
+        hold_invariants(self.zram)
 
     @precondition(lambda self: self.isolated is None)
     @invariant()

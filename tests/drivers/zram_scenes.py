@@ -9,6 +9,7 @@ from random import Random
 from core.mm.ground import call
 from movable import MigrateMode, Page, point
 from movable.errors import OutOfMemory
+from movable.invariant import hold_invariants
 from movable.mm import steps
 from movable.mm.compact_control import CompactControl
 from movable.mm.isolate_freepages import release_freepages
@@ -79,7 +80,7 @@ class Scene:
 
     def check(self) -> None:
         """Recount everything, in memory and in the pool; nobody may be at work."""
-        self.zram.validate()
+        hold_invariants(self.zram)
         self.memory.validate()
         self.contract.check_at_rest()
 

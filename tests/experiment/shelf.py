@@ -20,6 +20,7 @@ from movable import (
     Page,
     PageList,
     hookimpl,
+    invariant,
     operation,
     reads_back,
 )
@@ -75,7 +76,8 @@ class Shelf:
         """What stands on each page."""
         return {number: page.content for number, page in self.numbers.items()}
 
-    def validate(self) -> None:
+    @invariant
+    def every_page_is_listed(self) -> None:
         """Every page is listed."""
         if len(self.pages) != len(self.numbers):
             raise AuditFailed(self.mapping.name, "pages fell off")
@@ -123,7 +125,7 @@ class Forgetful(Shelf):
 class Miscounting(Shelf):
     """Loses count of its pages, and says so when it is asked."""
 
-    def validate(self) -> None:
+    def every_page_is_listed(self) -> None:
         """Never adds up."""
         raise AuditFailed(self.mapping.name, "one page too many")
 

@@ -24,6 +24,7 @@ from movable.errors import (
     MovableError,
     OutOfMemory,
 )
+from movable.invariant import hold_invariants
 from movable.machine import Machine
 from movable.mm.memory import Memory
 from movable.observers.contract import Contract
@@ -233,13 +234,10 @@ class Bench:
             raise ContractViolation("I24", repr(self.mapping), "at rest", str(error)) from error
         self.seen["recounted"] += 1
         self.contract.check_at_rest()
-        validate = getattr(self.driver, "validate", None)
-        if validate:
-            try:
-                validate()
-            except (AuditFailed, AssertionError) as error:
-                raise Broken("validate", str(error)) from error
-            self.seen["validated"] += 1
+        try:
+            self.seen["held"] += hold_invariants(self.driver)
+        except AuditFailed as error:
+            raise Broken("invariants", str(error)) from error
 
     def audit_empty(self) -> None:
         """After teardown: the driver has no page left, published or not."""

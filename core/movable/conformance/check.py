@@ -137,7 +137,7 @@ def _progress(name: str, seen: Counter[str], declared: Declared, failed: dict[st
 def _rows(seen: Counter[str], failed: dict[str, str], declared: Declared) -> Iterator[Check]:
     seen["freed_while_isolated"] = seen["released"] + seen["deferred"]
     for name in STATIC:
-        occasions = seen["validated"] if name == "validate" else 1
+        occasions = seen["held"] if name == "invariants" else 1
         yield _row(name, occasions, failed, declared)
     for stage in STAGES:
         yield _stage(stage, seen[stage], declared)

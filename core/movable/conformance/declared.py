@@ -19,9 +19,9 @@ from typing import Any
 from movable.conformance.promises import PROMISES, STAGES, STATIC
 from movable.errors import BadInput, hint
 from movable.operation import operations
+from movable.oracles.teardown import TEARDOWNS
 from movable.rules import RULES
 
-TEARDOWNS = ("teardown", "destroy", "remove", "close")
 WORKERS = ("work", "run_work", "flush_work")
 
 
@@ -42,6 +42,8 @@ class Declared:
     is another task, for example."""
     worker: str | None = None
     """The operation that does work left for later; else one called as in `WORKERS`."""
+    keeps: Mapping[str, str] = field(default_factory=dict)
+    """Name of a lock that may stay locked from one operation to the next, to the reason."""
 
     @classmethod
     def of(cls, driver: type[Any], contract: object = None) -> Declared:

@@ -12,7 +12,7 @@ STATIC = {
     "hooks": "the three hooks are there, marked with @hookimpl, with arguments that exist",
     "operations": "operations declare types and bounds, and do what they declare",
     "made": "MyDriver(memory, config) makes a driver that has a mapping",
-    "validate": "the driver's own recount, validate(), agrees after each scene",
+    "invariants": "what the driver declares with @invariant holds after each scene",
 }
 """Checks of the driver as a whole, by name."""
 

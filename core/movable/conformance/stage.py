@@ -21,8 +21,8 @@ from movable.errors import (
 )
 from movable.machine import Machine
 from movable.mm.memory import Memory
-from movable.observers.contract import Contract
-from movable.operation import operations, reader
+from movable.operation import operations
+from movable.oracles.oracles import Audits, Oracles
 from movable.page import Page
 from movable.sched.exploration import Exploration, Strategy
 from movable.sched.tasks import MAIN
@@ -32,6 +32,7 @@ LOW = 24
 """Frames at the start of memory that are free: what the driver allocates first, and the compactor
 moves first."""
 MOST_STEPS = 5_000
+AUDITS: Audits = "at the end"
 
 
 class Stage:
@@ -48,15 +49,15 @@ class Stage:
         self.pressed = Pressed(self.memory)
         self.driver = self._make()
         self.verbs = operations(self.driver)
-        self.contract = self.machine.contract = Contract()
-        self.driver.mapping.attach(self.contract)
+        self.oracles = Oracles(self.memory, [self.driver], audits=AUDITS)
         self.exploration = Exploration(MOST_STEPS)
         for step in plan.prepare:
             self._call(step)
+        self.oracles.attach()
         self._work = [(part.name, self._task(part)) for part in plan.tasks]
         self.pages = self.published()
         roots = (("driver", self.driver), ("memory", self.memory), ("machine", self.machine))
-        roots = (*roots, ("contract", self.contract), ("lent", self.pressed))
+        roots = (*roots, ("lent", self.pressed))
         outside = (self.memory.trace, self.memory.pages, self.memory.engine)
         self.checkpoint = Checkpoint(roots, outside)
 
@@ -65,6 +66,7 @@ class Stage:
 
     def close(self) -> None:
         """Watch no more."""
+        self.oracles.detach()
         self.machine.close()
         MAIN.forget_locks()
 
@@ -128,6 +130,7 @@ class Stage:
     def run(self, strategy: Strategy) -> Exception | None:
         """Play the plan once; what went wrong."""
         self.checkpoint.restore()
+        self.oracles.reset()
         try:
             self.exploration.run(self._work, strategy)
             self._at_end()
@@ -140,11 +143,7 @@ class Stage:
         worker = self.declared.worker_of(self.kind)
         if worker:
             getattr(self.driver, worker)()
-        self.contract.check_at_rest()
-        self.memory.validate()
-        validate = getattr(self.driver, "validate", None)
-        if validate:
-            validate()
+        self.oracles.at_end(self.exploration.tasks)
 
 
 class Pressed:

@@ -1,4 +1,5 @@
-"""What can be said about a driver without running it: its hooks, its operations, their bounds."""
+"""What can be said about a driver without running it: its hooks, its operations, their bounds, its
+invariants."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import Any
 
 from movable.check_hooks import hook_problems, missing_hooks
 from movable.errors import DriverRefused
+from movable.invariant import invariant_problems
 from movable.operation import REQUIRED, Argument, operations
 
 
@@ -18,6 +20,9 @@ def problems(driver: type[Any]) -> Iterator[tuple[str, str]]:
     wrong = list(_operations(driver))
     if wrong:
         yield "operations", "; ".join(wrong)
+    unasked = list(invariant_problems(driver))
+    if unasked:
+        yield "invariants", "; ".join(unasked)
 
 
 def _operations(driver: type[Any]) -> Iterator[str]:

@@ -2,19 +2,26 @@
 
 Each function yields the rules that do not hold, with what was seen instead. They compare a page
 with what it was before the call, and know nothing of lives, lists of pages or other CPUs: those are
-`contract.py`'s.
+`walk.py`'s. They are asked when a glance at the numbers (glance.py) has not shown that all is well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from movable import sched
 from movable.hookspecs import MigrateMode
 from movable.mapping import AddressSpace
-from movable.page import Page
+from movable.observers.glance import Raw
+from movable.page import Frames, Page
+from movable.page_flags import (
+    PAGE_MAPPING_ANON,
+    PAGE_MAPPING_FLAGS,
+    PAGE_MAPPING_MOVABLE,
+    PG_isolated,
+    PG_locked,
+)
 
 
 class Problem(NamedTuple):
@@ -38,8 +45,14 @@ class Facts(NamedTuple):
     listed: bool
 
     @classmethod
-    def of(cls, page: Page) -> Facts:
-        return cls(*(getattr(page, name) for name in cls._fields))
+    def of(cls, frames: Frames, raw: Raw) -> Facts:
+        """What the numbers of a frame (glance.py) say."""
+        flags, refcount, word, private, mapcount, content, listed = raw
+        tag = word & PAGE_MAPPING_FLAGS == PAGE_MAPPING_MOVABLE
+        mapping = None if word & PAGE_MAPPING_ANON else frames.mapping_of(word)
+        isolated = tag and bool(flags & PG_isolated)
+        locked = bool(flags & PG_locked)
+        return cls(locked, isolated, mapping, tag, refcount, private, mapcount, content, listed)
 
     def changes(self, page: Page, ignored: tuple[str, ...]) -> Iterator[str]:
         """In words, what about *page* is no longer as it was."""
@@ -51,26 +64,17 @@ class Facts(NamedTuple):
 
 @dataclass
 class Call:
-    """One call of a hook under way, and what held when it began."""
+    """One call of a hook, and what held when it began."""
 
-    hook: str
     page: Page
-    mode: int = 0
+    before: Facts
+    alone: bool
+    """No other CPU has run since, so whatever changed was changed by the call."""
     newpage: Page | None = None
+    target: Facts | None = None
+    mode: int = 0
     holds_data: bool = False
     """The driver says that its pages carry contents (`@reads_back`)."""
-    before: Facts = field(init=False)
-    target: Facts | None = field(init=False)
-    steps: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.before, self.steps = Facts.of(self.page), sched.steps()
-        self.target = Facts.of(self.newpage) if self.newpage else None
-
-    @property
-    def alone(self) -> bool:
-        """No other CPU has run since, so whatever changed was changed by the call."""
-        return self.steps == sched.steps()
 
     @property
     def unreliable(self) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from movable import (
     PageList,
     SpinLock,
     hookimpl,
+    invariant,
     operation,
     point,
     relax,
@@ -98,6 +99,7 @@ class Balloon:
         }
         slow_host = "stands for a slow host where there is one task; in a race the host is slow"
         alone: ClassVar = {"inflate_slowly": slow_host, "host_answers": slow_host}
+        keeps: ClassVar = {"balloon_lock": "the host has not answered inflate_slowly"}
 
     def __init__(self, memory: Memory, config: Config | None = None) -> None:
         self.memory, self.config = memory, config or self.Config()
@@ -301,18 +303,33 @@ class Balloon:
         take([page.pfn for page in pages])
         point("host told")
 
-    def validate(self) -> None:
-        """Recount the balloon, the host's frames and the events; nobody may be inside a call."""
+    # What must hold.
+
+    @invariant(always=True)
+    def each_isolation_ends_once(self) -> bool:
+        """No more pages come back than were isolated."""
+        return self.isolated_pages >= 0
+
+    @invariant
+    def no_page_is_lost(self) -> None:
+        """The balloon's size, the host's and that of the events are the number of its pages."""
+        lent = self.vmstat["balloon_inflate"] - self.vmstat["balloon_deflate"]
+        self._check(self.num_pages == len(self.pages) + self.isolated_pages, "pages are lost")
+        self._check(self.num_pages == self.host.actual == lent, "the sizes differ")
+
+    @invariant
+    def the_host_has_what_is_lent(self) -> None:
+        """Every page that is listed or isolated, and no other frame."""
         listed = {page.pfn for page in self.pages}
         away = [self.memory.page(pfn) for pfn in self.host.pfns - listed]
-        lent = self.vmstat["balloon_inflate"] - self.vmstat["balloon_deflate"]
-        mapping = self.mapping if self.config.movable else None
-
-        self._check(self.num_pages == len(listed) + self.isolated_pages, "pages are lost")
-        self._check(self.num_pages == self.host.actual == lent, "the sizes differ")
         self._check(listed <= self.host.pfns, "the host lacks frames")
         self._check(len(away) == self.isolated_pages, "the host has frames too many")
         self._check(all(page.isolated for page in away), "a page is on no list")
+
+    @invariant
+    def listed_pages_are_at_rest(self) -> None:
+        """Published, unlocked, and referenced by nobody else."""
+        mapping = self.mapping if self.config.movable else None
         for page in self.pages:
             if (page.mapping, page.refcount, page.locked) != (mapping, 1, False):
                 raise self._broken(f"{page!r} is listed, and not at rest")

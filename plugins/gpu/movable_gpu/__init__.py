@@ -23,6 +23,7 @@ from movable import (
     MigrateResult,
     Page,
     hookimpl,
+    invariant,
 )
 from movable.errors import AuditFailed
 from movable_gpu.audit import Audit
@@ -119,6 +120,12 @@ class Gpu(Device):
             return Cause.BUSY if metadata.buffer and metadata.buffer.busy else None
         return None
 
-    def validate(self) -> None:
-        """Recount buffers, pool, page table, mappings and fences; nobody may be inside a call."""
+    @invariant(always=True)
+    def each_isolation_ends_once(self) -> bool:
+        """No more pages come back than were isolated."""
+        return self.isolated_pages >= 0
+
+    @invariant
+    def everything_adds_up(self) -> None:
+        """Buffers, pool, page table, mappings and fences agree where they speak of the same."""
         Audit(self).run()

@@ -24,6 +24,7 @@ from movable import (
     Page,
     SpinLock,
     hookimpl,
+    invariant,
     operation,
     reads_back,
     relax,
@@ -377,18 +378,20 @@ class Zram:
     def _peek(self, slot: Slot) -> bytes:
         return self.pool.peek(slot.handle, slot.size) if slot.handle else slot.element
 
-    def validate(self) -> None:
-        """Recount the pool, and read every page; nobody may be inside a call.
+    @invariant
+    def the_pool_adds_up(self) -> None:
+        """Objects, zspages, their lists and all counts agree."""
+        Audit(self.pool, self.mapping.name).run()
 
-        :raises AuditFailed: something does not add up, or reads other than it was written.
-        """
-        name = self.mapping.name
-        Audit(self.pool, name).run()
+    @invariant
+    def each_object_is_a_slots(self) -> None:
+        """No object is lost, and none is there twice."""
         handles = {slot.handle for slot in self.table.values() if slot.handle}
-        if handles != self.pool.handles.keys():
-            raise AuditFailed(name, f"{len(handles)} slots have objects: {self!r}")
+        assert handles == self.pool.handles.keys(), f"{len(handles)} slots have objects: {self!r}"
+
+    @invariant
+    def every_page_reads_as_written(self) -> None:
+        """Through its handle, in the pages as they are."""
         for number, written in self.swapped.items():
             data = self._peek(self.table[number])
-            if data != written:
-                problem = f"slot {number} reads {data!r} where {written!r} was written"
-                raise AuditFailed(name, problem)
+            assert data == written, f"slot {number} reads {data!r} where {written!r} was written"

@@ -23,6 +23,7 @@ from movable import (
     PageList,
     SpinLock,
     hookimpl,
+    invariant,
     operation,
     relax,
 )
@@ -207,7 +208,8 @@ class VmwBalloon:
         page.clear_movable()
         page.put()
 
-    def validate(self) -> None:
+    @invariant
+    def balloon_and_hypervisor_agree(self) -> None:
         """Balloon and hypervisor agree."""
         sizes = (self.size, len(self.pages) + self.isolated_pages, len(self.hypervisor.pfns))
         if len(set(sizes)) > 1:

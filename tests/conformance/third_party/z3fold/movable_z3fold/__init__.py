@@ -26,6 +26,7 @@ from movable import (
     PageList,
     SpinLock,
     hookimpl,
+    invariant,
     operation,
     reads_back,
     relax,
@@ -260,7 +261,8 @@ class Z3fold:
         page.unlock()
         page.put()
 
-    def validate(self) -> None:
+    @invariant
+    def pages_are_listed_as_their_state_says(self) -> None:
         """Every page is listed where its state says."""
         for header in self.headers.values():
             listed = header.page in self.lru
