@@ -22,7 +22,7 @@ from movable import (
 from movable.errors import ContractViolation
 from movable.mm.gfp import GFP_KERNEL, GFP_NOWAIT
 from movable.mm.memory import Memory
-from movable.observers.lock_rules import LockRules
+from movable.observers.lock_rules import Hook, LockRules
 from movable.sched import Race
 from movable.sched.lock_watch import watchers
 
@@ -130,6 +130,20 @@ def test_a_lock_is_not_waited_for_in_hooks_and_held_in_allocations(
     )
     assert not device.conf_sem.is_locked()
     memory.validate()
+
+
+def test_a_lock_that_the_hooks_own_task_holds_is_never_free(
+    memory: Memory, device: Device, rules: LockRules
+) -> None:
+    """The collision itself: this compaction is part of the allocation."""
+    device.store(9)
+    device.during["isolate_page"] = device.use
+
+    with device.conf_sem, pytest.raises(ContractViolation) as error:
+        memory.compact_memory()
+
+    assert error.value.rule == "L05"
+    assert "a lock that its own task has taken in test_a_lock" in error.value.detail
 
 
 def test_a_lock_that_hooks_try_may_be_held_in_allocations(
@@ -331,7 +345,7 @@ def test_one_watches_many_drivers(memory: Memory) -> None:
 
 def test_a_new_schedule_is_in_no_hook(memory: Memory, device: Device, rules: LockRules) -> None:
     """A task that was given up inside one never comes out."""
-    rules._hooks[Race().task("t", bool)] = ["isolate_page"]
+    rules._hooks[Race().task("t", bool)] = [Hook("isolate_page", [])]
 
     rules.begin()
 
