@@ -163,9 +163,9 @@ def test_a_lock_that_is_waited_for_elsewhere_may_be_held_in_allocations(
     memory: Memory, device: Device, rules: LockRules
 ) -> None:
     """Only hooks are called from inside the allocation."""
+    move(memory, device)
     device.grow()
     device.use()
-    move(memory, device)
 
     assert rules.waits == {}
 
@@ -220,6 +220,17 @@ def test_a_page_that_nobody_can_isolate_may_be_locked_meanwhile(
     page.unlock()
 
     assert rules.allocations == {}
+
+
+def test_a_page_that_was_freed_is_not_locked_any_more(memory: Memory, rules: LockRules) -> None:
+    """Freeing resets its flags, whoever forgot to unlock it."""
+    page = memory.alloc_page()
+    page.lock()
+    page.put()
+
+    memory.alloc_page()
+
+    assert not page.locked
 
 
 @pytest.mark.parametrize(("hook", "rule"), [*zip(HOOKS, ("D08", "L07", "L07"), strict=True)])

@@ -107,7 +107,7 @@ class LockRules(LockOrder):
         :raises ContractViolation: memory has been allocated with it held, or is being (L05).
         """
         hooks = self._hooks.get(context())
-        if not hooks or isinstance(lock, PageLock):
+        if not hooks:
             super().wants(lock, shared, nested)
             return
         hook, outside = hooks[-1]
