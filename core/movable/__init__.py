@@ -11,13 +11,29 @@ from movable.mapping import AddressSpace
 from movable.operation import operation, reads_back
 from movable.page import Memory, Page
 from movable.page_list import PageList
-from movable.sched import Mutex, RwLock, SpinLock, WorkQueue, point
+from movable.sched import (
+    Clock,
+    Completion,
+    Mutex,
+    RwLock,
+    SpinLock,
+    Timer,
+    WaitQueue,
+    WorkQueue,
+    WwAcquireCtx,
+    WwClass,
+    WwMutex,
+    point,
+    relax,
+)
 
 if TYPE_CHECKING:
     from movable.experiment.runner import run as run
 
 __all__ = [
     "AddressSpace",
+    "Clock",
+    "Completion",
     "IsolateMode",
     "Memory",
     "MigrateMode",
@@ -27,12 +43,18 @@ __all__ = [
     "PageList",
     "RwLock",
     "SpinLock",
+    "Timer",
+    "WaitQueue",
     "WorkQueue",
+    "WwAcquireCtx",
+    "WwClass",
+    "WwMutex",
     "hookimpl",
     "invariant",
     "operation",
     "point",
     "reads_back",
+    "relax",
 ]
 
 

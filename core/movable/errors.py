@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class MovableError(Exception):
@@ -70,6 +71,38 @@ class OutOfMemory(MovableError):
 
 class Deadlock(MovableError):
     """Every task that is left waits for a lock, so no schedule can go on."""
+
+
+class Livelock(MovableError):
+    """Tasks go on and on, and none of them comes to its end."""
+
+
+class TapeDiverged(MovableError):
+    """A tape no longer fits: at *step* it expected something else than what was found."""
+
+    def __init__(self, step: int, expected: str, found: str) -> None:
+        self.step, self.expected, self.found = step, expected, found
+        super().__init__(f"the tape no longer fits at step {step}: expected {expected}, found {found}")
+
+
+class BackOff(MovableError):
+    """`WwMutex.lock` answered -EDEADLK: an older acquire context goes first.
+
+    Let go of everything that was taken under the context, then wait for *lock* alone with
+    `lock.lock_slow(ctx)`, and begin anew.
+    """
+
+    def __init__(self, lock: Any) -> None:
+        self.lock = lock
+        super().__init__(f"{lock}: let go of everything taken under this context, and begin anew")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """A lock stays where it is; the message goes."""
+        return _again, (type(self), self.args, {"lock": None})
+
+
+class AlreadyLocked(MovableError):
+    """`WwMutex.lock` answered -EALREADY: the same acquire context holds this lock."""
 
 
 def hint(name: str, known: Iterable[str], what: str = "known") -> str:

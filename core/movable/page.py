@@ -29,6 +29,9 @@ from movable.page_flags import (
     PG_lru,
     PG_tail,
 )
+from movable.sched import lock_watch
+from movable.sched.lock_watch import watchers
+from movable.sched.page_lock import PageLock
 
 if TYPE_CHECKING:
     from movable.mapping import AddressSpace
@@ -159,6 +162,11 @@ class Page:
         """Somebody holds the page lock (PageLocked())."""
         return bool(self._frames.flags[self.pfn] & PG_locked)
 
+    @property
+    def lock_owner(self) -> object:
+        """The task that took the page lock last, if a race runs and the page is locked."""
+        return self._frames.lock_owner.get(self.pfn) if self.locked else None
+
     def trylock(self) -> bool:
         """Take the page lock if it is free, and say whether it was (trylock_page())."""
         frames, pfn = self._frames, self.pfn
@@ -168,14 +176,16 @@ class Page:
         frames.flags[pfn] = flags | PG_locked
         if sched.active:
             frames.lock_owner[pfn] = sched.current()
+        if watchers:
+            lock_watch.took(PageLock(self))
         return True
 
     def lock(self) -> None:
         """Take the page lock, sleeping until it is free (lock_page())."""
+        if watchers:
+            lock_watch.wants(PageLock(self))
         if not self.trylock():
-            holder = self._frames.lock_owner.get(self.pfn)
-            held = f", held by {holder!r}" if holder else ""
-            sched.wait_for(lambda: not self.locked, f"the lock of {self!r}{held}")
+            sched.wait_for(lambda: not self.locked, PageLock(self))
             self.trylock()
 
     def unlock(self) -> None:
@@ -185,6 +195,8 @@ class Page:
         if not flags & PG_locked:
             raise ContractViolation("I04", repr(self), "unlock", "it is not locked")
         frames.flags[pfn] = flags & NOT_LOCKED
+        if watchers:
+            lock_watch.let_go(PageLock(self))
 
     # What the mapping word says.
 

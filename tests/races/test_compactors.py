@@ -142,7 +142,7 @@ def test_who_waits_for_a_page_lock_is_told_who_holds_it() -> None:
     compactor.until("source locked")
     owner.race.advance(owner)
 
-    assert owner.waits_for.startswith(f"waits for the lock of {page!r}, held by <Task compactor")
+    assert owner.waits_for == f"waits for the lock of {page!r}, held by compactor"
 
 
 def test_a_page_released_while_isolated_is_counted_as_such() -> None:

@@ -37,6 +37,9 @@ class Declared:
     """Settings that the driver is checked with; its defaults otherwise."""
     teardown: str | None = None
     """The operation that ends the device; else one called as in `TEARDOWNS`."""
+    alone: Mapping[str, str] = field(default_factory=dict)
+    """Operation to the reason why it takes no part in races: one that only stands for what there
+    is another task, for example."""
     worker: str | None = None
     """The operation that does work left for later; else one called as in `WORKERS`."""
     keeps: Mapping[str, str] = field(default_factory=dict)
@@ -65,7 +68,7 @@ class Declared:
         checks = (*STATIC, *STAGES, *(promise.rule for promise in PROMISES))
         _known(f"{place}.impossible", self.impossible, STAGES)
         _known(f"{place}.expected_failures", self.expected_failures, (*checks, *RULES))
-        named = [name for name in (self.teardown, self.worker) if name]
+        named = [name for name in (self.teardown, self.worker, *self.alone) if name]
         _known(place, named, operations(driver))
 
     def teardown_of(self, driver: type[Any]) -> str | None:

@@ -10,7 +10,8 @@ from movable.mm import mm_types as t
 from movable.mm.cma import Cma, init_reserved_mem
 from movable.mm.contig_range import ContigPages, ContigRange
 from movable.mm.gfp import GFP_KERNEL
-from movable.sched import Mutex
+from movable.sched import Mutex, lock_watch
+from movable.sched.lock_watch import watchers
 
 if TYPE_CHECKING:
     from movable.mm.memory import Memory
@@ -51,6 +52,8 @@ class Contiguous:
     ) -> ContigRange:
         """Take the frames from *start* to *end*, moving out who is there, or say who was in the
         way; see :func:`movable.mm.contig.alloc_contig_range`."""
+        if watchers:
+            lock_watch.allocates()
         return contig.alloc_contig_range(self._memory, start, end, migratetype, gfp_mask)
 
     def alloc_contig_pages(self, count: int, gfp_mask: int = GFP_KERNEL) -> ContigPages:

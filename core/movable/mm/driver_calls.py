@@ -17,6 +17,9 @@ from movable.hookspecs import MigrateResult, broken_promise
 from movable.mm import mm_types as t
 from movable.mm import steps
 from movable.mm.migration_target import alloc_target
+from movable.sched import lock_watch
+from movable.sched.lock_watch import watchers
+from movable.sched.page_lock import PageLock
 
 if TYPE_CHECKING:
     from movable.mm.compact_control import CompactControl
@@ -152,8 +155,15 @@ def released(cc: CompactControl, pfn: int) -> None:
 def lock_page(cc: CompactControl, pfn: int) -> None:
     """Wait for a page's lock, and take it; outside a race nobody would ever let go of it."""
     if sched.current() is not None:
-        cc.memory.page(pfn).lock()
+        _lock(cc.memory.page(pfn))
         cc.words[RC] = 1
+
+
+def _lock(page: Page) -> None:
+    """Wait for a page's lock; those who watch locks do not hear when compiled code unlocks it."""
+    page.lock()
+    if watchers:
+        lock_watch.let_go(PageLock(page))
 
 
 CALLS = {
@@ -174,14 +184,14 @@ def lock_again(cc: CompactControl, pfn: int) -> None:
     for page in map(memory.page, pages):
         if not page.locked:
             blame(memory, "I04", mapping, call, page, f"returned with {page!r} unlocked")
-            page.lock()
+            _lock(page)
 
 
 def lock_to_put_back(cc: CompactControl, pfn: int) -> None:
     """Putback cannot fail, so it takes over a lock that nobody at work holds."""
     memory, page = cc.memory, cc.memory.page(pfn)
     if sched.current() is not None:
-        page.lock()
+        _lock(page)
         return
     owner = memory.mapping_of(memory.mapping[pfn])
     detail = "the page is locked by somebody who is not at work, so it cannot be put back"

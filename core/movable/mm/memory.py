@@ -28,13 +28,15 @@ from movable.mm import mm_types as t
 from movable.mm.contiguous import Contiguous
 from movable.mm.engine import Engine
 from movable.mm.event_buffer import EventBuffer
-from movable.mm.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL
+from movable.mm.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL, Gfp
 from movable.mm.kcompactd import Kcompactd
 from movable.mm.profile import ALLOCATOR_FIELDS, PROFILES, Profile
 from movable.mm.vmscan import HeldBack, NothingToReclaim
 from movable.page import Page
 from movable.page_flags import NO_ZONE, ZONE_SHIFT
 from movable.page_list import PageList
+from movable.sched import lock_watch
+from movable.sched.lock_watch import watchers
 
 if TYPE_CHECKING:
     from movable.mapping import AddressSpace
@@ -242,6 +244,8 @@ class Memory(Contiguous):
         :raises OutOfMemory: there is none, also after `on_alloc_failure` did what it could.
         :raises ContractViolation: memory was compacted for it, and a driver broke a promise.
         """
+        if watchers and gfp_mask & Gfp.DIRECT_RECLAIM:
+            lock_watch.allocates()
         pfn = slowpath.alloc_pages(self, gfp_mask, order)
         if pfn < 0 and self.on_alloc_failure:
             self.on_alloc_failure(self)

@@ -87,12 +87,13 @@ def clear_isolated(mem_map: Array, node: Array, cc: Array, then: int) -> int:
 
 @compiled
 def put_page(mem_map: Array, cc: Array, pfn: int, then: int) -> int:
-    """Drop one of the VM's references, which may be the last."""
+    """Drop one of the VM's references; if it was the last, nothing more is said of the page, which
+    somebody else may have as soon as it is free."""
     mem_map[pfn]["refcount"] -= 1
     if mem_map[pfn]["refcount"]:
         return then
     cc[0]["freeing"] = pfn
-    cc[0]["after_free"] = then
+    cc[0]["after_free"] = cc[0]["after_page"] if then == steps.SAY_SOURCE_PUT else then
     return point(cc, steps.FREED, steps.FREE_PAGE)
 
 

@@ -74,8 +74,8 @@ RULES = (
     ),
     Rule(
         "L10",
-        "Nobody sleeps while holding a spinning lock: no Mutex.lock(), no page lock that is"
-        " waited for.",
+        "Nobody sleeps while holding a spinning lock, or in a timer's callback: no Mutex.lock(), no"
+        " page lock that is waited for, no wait_event(), no allocation that may sleep.",
         "Whoever spins for the lock burns a CPU until the sleeper is back, if it is not the one"
         " that"
         " the sleeper waits for.",
@@ -88,5 +88,22 @@ RULES = (
         "An unlock by another lets a third in while the owner is still at work.",
         "kernel/locking/mutex.c, __mutex_unlock_slowpath() (v6.1)",
         "An error path that unlocks a lock it failed to get by trylock.",
+    ),
+    Rule(
+        "L12",
+        "Whoever WwMutex.lock() tells to back off lets go of everything held under its acquire"
+        " context, waits for that very lock, and begins anew.",
+        "The older context waits for what the younger still holds, which is the cycle that backing"
+        " off is to break.",
+        "kernel/locking/ww_mutex.h, ww_mutex_lock_acquired() (v6.1, CONFIG_DEBUG_WW_MUTEXES)",
+        "BackOff is caught, and the next lock is taken as if nothing had been said.",
+    ),
+    Rule(
+        "L13",
+        "An acquire context is used by the task that made it, for locks of its class, until done();"
+        " when it ends, everything has been let go of.",
+        "Only locks of one class compare their ages, and a lock whose context is gone has none.",
+        "include/linux/ww_mutex.h, ww_acquire_fini() (v6.1, CONFIG_DEBUG_WW_MUTEXES)",
+        "An error path leaves the `with` block with one of three buffers locked.",
     ),
 )

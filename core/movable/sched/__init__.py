@@ -10,10 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from movable.sched import tasks
+from movable.sched.clock import Clock
+from movable.sched.lock_order import LockOrder
 from movable.sched.locks import Mutex, RwLock, SpinLock
 from movable.sched.race import Race
 from movable.sched.tasks import Task, current, may_sleep, wait_until
+from movable.sched.timer import Timer
+from movable.sched.wait_queue import Completion, WaitQueue
 from movable.sched.work import WorkQueue
+from movable.sched.ww_mutex import WwAcquireCtx, WwClass, WwMutex
 
 if TYPE_CHECKING:
     from movable.page import Page
@@ -22,15 +28,24 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SLEEPS",
+    "Clock",
+    "Completion",
+    "LockOrder",
     "Mutex",
     "Race",
     "RwLock",
     "SpinLock",
     "Task",
+    "Timer",
+    "WaitQueue",
     "WorkQueue",
+    "WwAcquireCtx",
+    "WwClass",
+    "WwMutex",
     "active",
     "current",
     "point",
+    "relax",
     "steps",
     "subscribe",
     "unsubscribe",
@@ -43,8 +58,8 @@ SLEEPS = "sleeps"
 active = False
 """A race runs or somebody watches; while it is false, points are nothing."""
 
-_watchers: list[Watcher] = []
-_switches = {"under way": 0, "ever": 0}
+_watchers: tuple[Watcher, ...] = ()
+_races = 0
 
 
 def point(label: str, page: Page | None = None) -> None:
@@ -57,23 +72,32 @@ def point(label: str, page: Page | None = None) -> None:
 
 
 def _pass(label: str, page: Page | None) -> None:
-    for watcher in tuple(_watchers):
+    for watcher in _watchers:
         watcher(label, page)
-    task = current()
-    if task:
-        task.labels.append(label)
-        task.pause()
+    tasks.here.at_point(label)
+
+
+def relax(label: str, page: Page | None = None) -> None:
+    """A point in a loop that only waits for others to do something (cpu_relax()): they go first."""
+    if active:
+        for watcher in _watchers:
+            watcher(label, page)
+        tasks.here.step_aside(label)
 
 
 def subscribe(watcher: Watcher) -> None:
     """Have *watcher* called at every point, before another task gets to run."""
-    _watchers.append(watcher)
+    global _watchers  # noqa: PLW0603  # a tuple, since each point walks along it
+    _watchers = (*_watchers, watcher)
     _update()
 
 
 def unsubscribe(watcher: Watcher) -> None:
     """Undo :func:`subscribe`."""
-    _watchers.remove(watcher)
+    global _watchers  # noqa: PLW0603
+    kept = list(_watchers)
+    kept.remove(watcher)
+    _watchers = tuple(kept)
     _update()
 
 
@@ -85,29 +109,30 @@ def wait_for(condition: Callable[[], bool], what: object) -> None:
     """
     may_sleep(what)
     if not condition():
-        for watcher in tuple(_watchers):
+        for watcher in _watchers:
             watcher(SLEEPS, None)
         wait_until(condition, what)
 
 
 def steps() -> int:
     """How often a race has switched to a task: if it has not grown, nobody else ran meanwhile."""
-    return _switches["ever"]
+    return tasks.switches
 
 
 def enter_race() -> None:
-    """A task is about to be switched to."""
-    _switches["under way"] += 1
-    _switches["ever"] += 1
+    """From now on tasks run."""
+    global _races  # noqa: PLW0603
+    _races += 1
     _update()
 
 
 def leave_race() -> None:
-    """The task has come back."""
-    _switches["under way"] -= 1
+    """No task runs any more."""
+    global _races  # noqa: PLW0603
+    _races -= 1
     _update()
 
 
 def _update() -> None:
     global active  # noqa: PLW0603  # points read it, so it must be as cheap as a name can be
-    active = bool(_watchers or _switches["under way"])
+    active = bool(_watchers or _races)

@@ -8,13 +8,15 @@ Follows kernel/locking/mutex.c, include/linux/spinlock.h and include/linux/rwloc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from weakref import ref
 
 from movable import sched
 from movable.errors import ContractViolation
+from movable.sched import lock_watch
+from movable.sched.lock_watch import watchers
 from movable.sched.tasks import Context, context, may_sleep, wait_until
 
 
@@ -24,7 +26,23 @@ def not_held(lock: object, call: str) -> ContractViolation:
     return ContractViolation("L11", repr(lock), call, detail)
 
 
-class Lock:
+class Named:
+    """What all locks say about themselves in reports."""
+
+    name: str | None
+
+    @property
+    def called(self) -> str:
+        """Its name in a sentence."""
+        return self.name or f"a {type(self).__name__} without a name"
+
+    @property
+    def lock_class(self) -> Hashable:
+        """Locks of one kind and name obey one order; one without a name is by itself."""
+        return (type(self).__name__, self.name) if self.name else self
+
+
+class Lock(Named):
     """What `Mutex` and `SpinLock` share: one owner at a time."""
 
     def __init__(self, name: str | None = None) -> None:
@@ -52,12 +70,19 @@ class Lock:
         """Who holds it: a task, or "main" outside a race."""
         return self._owner
 
+    @property
+    def holders(self) -> list[Context]:
+        """Everybody who must let go before somebody else gets it."""
+        return [self._owner] if self._owner else []
+
     def is_locked(self) -> bool:
         """Somebody holds it; the answer may be out of date at the next point."""
         return self._owner is not None
 
     def lock(self) -> None:
         """Take the lock, waiting until it is free."""
+        if watchers:
+            lock_watch.wants(self)
         while not self.trylock():
             wait_until(lambda: self._owner is None, self)
 
@@ -66,6 +91,8 @@ class Lock:
         if self._owner is not None:
             return False
         self._owner = context()
+        if watchers:
+            lock_watch.took(self)
         return True
 
     def unlock(self) -> None:
@@ -73,6 +100,8 @@ class Lock:
         if self._owner is not context():
             raise not_held(self, "unlock")
         self._owner = None
+        if watchers:
+            lock_watch.let_go(self)
 
 
 class Mutex(Lock):
@@ -85,6 +114,8 @@ class Mutex(Lock):
     def lock(self) -> None:
         """Take the mutex, sleeping until it is free (mutex_lock())."""
         may_sleep(self)
+        if watchers:
+            lock_watch.wants(self)
         if not self.trylock():
             sched.wait_for(lambda: self._owner is None, self)
             self.trylock()
@@ -99,6 +130,8 @@ class SpinLock(Lock):
             return False
         self._owner = here = context()
         here.begin_spinning(self._me)
+        if watchers:
+            lock_watch.took(self)
         return True
 
     def unlock(self) -> None:
@@ -108,9 +141,11 @@ class SpinLock(Lock):
             raise not_held(self, "unlock")
         self._owner = None
         here.end_spinning(self._me)
+        if watchers:
+            lock_watch.let_go(self)
 
 
-class RwLock:
+class RwLock(Named):
     """Many readers or one writer, spinning; a holder never sleeps (`rwlock_t`)."""
 
     def __init__(self, name: str | None = None) -> None:
@@ -126,12 +161,19 @@ class RwLock:
         names = ", ".join(reader.name for reader in self._readers)
         return f"<{kind} [{'read by ' + names if names else 'free'}]>"
 
+    @property
+    def holders(self) -> list[Context]:
+        """Everybody who must let go before a writer gets it."""
+        return [self._writer] if self._writer else list(self._readers)
+
     def is_locked(self) -> bool:
         """Somebody reads or writes under it."""
         return bool(self._writer or self._readers)
 
     def read_lock(self) -> None:
         """Take a share, waiting while someone writes (read_lock())."""
+        if watchers:
+            lock_watch.wants(self, shared=True)
         while not self.read_trylock():
             wait_until(lambda: self._writer is None, self)
 
@@ -142,6 +184,8 @@ class RwLock:
         here = context()
         self._readers.append(here)
         here.begin_spinning(self._me)
+        if watchers:
+            lock_watch.took(self, shared=True)
         return True
 
     def read_unlock(self) -> None:
@@ -151,9 +195,13 @@ class RwLock:
             raise not_held(self, "read_unlock")
         self._readers.remove(here)
         here.end_spinning(self._me)
+        if watchers:
+            lock_watch.let_go(self)
 
     def write_lock(self) -> None:
         """Take the lock alone, waiting for readers and writer (write_lock())."""
+        if watchers:
+            lock_watch.wants(self)
         while not self.write_trylock():
             wait_until(lambda: not self.is_locked(), self)
 
@@ -163,6 +211,8 @@ class RwLock:
             return False
         self._writer = here = context()
         here.begin_spinning(self._me)
+        if watchers:
+            lock_watch.took(self)
         return True
 
     def write_unlock(self) -> None:
@@ -172,6 +222,8 @@ class RwLock:
             raise not_held(self, "write_unlock")
         self._writer = None
         here.end_spinning(self._me)
+        if watchers:
+            lock_watch.let_go(self)
 
     @contextmanager
     def read(self) -> Iterator[None]:

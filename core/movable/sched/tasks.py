@@ -50,6 +50,11 @@ class Context:
         """
         return [lock for held in self._held if (lock := held()) is not None]
 
+    def at_point(self, label: str) -> None:
+        """Nobody else is there to run."""
+
+    step_aside = at_point
+
     def begin_spinning(self, lock: ref[Any]) -> None:
         """*lock* was taken: from now on, no sleeping."""
         self._held.append(lock)
@@ -79,7 +84,6 @@ class Task(Context):
         self._ready: Callable[[], bool] | None = None
         self._awaited: object = None
         self._greenlet = greenlet.greenlet(self._run)
-        self._greenlet.task = self
 
     def __repr__(self) -> str:
         if self.done:
@@ -121,23 +125,39 @@ class Task(Context):
         return not self.done and (self._ready is None or self._ready())
 
     @property
+    def awaited(self) -> object:
+        """What it waits for; `None` while it waits for nothing."""
+        return self._awaited
+
+    @property
     def waits_for(self) -> str:
         """Why it cannot run, for messages: what it waits for, as that stands now."""
         return f"waits for {self._awaited}"
 
     def step(self) -> None:
         """Run the task to its next point, wait or end; exceptions of its function come out here."""
+        global here, switches  # noqa: PLW0603
         self.started = True
+        switches += 1
         self._greenlet.parent = getcurrent()
+        driver, here = here, self
         try:
             self._greenlet.switch()
         finally:
+            here = driver
             self.done = self._greenlet.dead
 
     # For the task itself, through `point` and `wait_for`.
 
-    def pause(self) -> None:
+    def at_point(self, label: str) -> None:
         """Let the hub decide who runs next."""
+        self.labels.append(label)
+        self.pause()
+
+    step_aside = at_point
+
+    def pause(self) -> None:
+        """Come back to the hub, until it is this task's turn again."""
         for own in self.own:
             own.put_away()
         try:
@@ -158,27 +178,27 @@ class Task(Context):
 
 
 MAIN = Context("main")
+here: Context = MAIN
+"""Who runs now: whoever switches stacks sets it. Each point asks, so it is as cheap as a name."""
+switches = 0
+"""How often a task has been switched to."""
 
 
 def current() -> Task | None:
     """The task that runs now; `None` outside a race."""
-    task: Task | None = getattr(getcurrent(), "task", None)
-    return task
+    return None if here is MAIN else here  # type: ignore[return-value]
 
 
 def context() -> Context:
     """Who runs now, "main" outside a race."""
-    here: Context = getattr(getcurrent(), "task", MAIN)
     return here
 
 
 def may_sleep(awaited: object) -> None:
-    """Refuse to sleep while a spinning lock is held (might_sleep())."""
-    here = context()
+    """Refuse to sleep while a spinning lock is held or a timer calls (might_sleep())."""
     for lock in here.spinning:
-        raise ContractViolation(
-            "L10", str(awaited), f"{here.name} sleeps", f"while it holds {lock}"
-        )
+        because = getattr(lock, "atomic_because", None) or f"while it holds {lock}"
+        raise ContractViolation("L10", str(awaited), f"{here.name} sleeps", because)
 
 
 def wait_until(ready: Callable[[], bool], awaited: object) -> None:

@@ -32,6 +32,7 @@ from movable import (
     invariant,
     operation,
     point,
+    relax,
 )
 from movable.errors import AuditFailed, OutOfMemory
 
@@ -96,6 +97,8 @@ class Balloon:
             "refused": "isolate_page takes every page that is on the list",
             "freed_while_isolated": "deflation takes listed pages, and isolated ones are not",
         }
+        slow_host = "stands for a slow host where there is one task; in a race the host is slow"
+        alone: ClassVar = {"inflate_slowly": slow_host, "host_answers": slow_host}
         keeps: ClassVar = {"balloon_lock": "the host has not answered inflate_slowly"}
 
     def __init__(self, memory: Memory, config: Config | None = None) -> None:
@@ -164,7 +167,7 @@ class Balloon:
         """
         while self.num_pages:
             self.deflate(self.num_pages)
-            point("balloon not empty")
+            relax("balloon not empty")
 
     def _in_rounds(self, move: Callable[[int], int], count: int) -> int:
         """Message by message, until done or stuck (update_balloon_size_func())."""

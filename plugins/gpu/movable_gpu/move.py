@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from movable import MigrateMode, MigrateResult, Mutex, Page, point
+from movable import MigrateMode, MigrateResult, Mutex, Page, point, relax
 from movable.errors import AuditFailed
 from movable_gpu.page_metadata import PageMetadata, PageStatus
 
@@ -120,7 +120,7 @@ class Move:
             if not polls:
                 return False
             polls -= 1
-            point("lock polled", self.page)
+            relax("lock polled", self.page)
         self.held.callback(lock.unlock)
         return True
 
@@ -131,7 +131,7 @@ class Move:
             if not polls:
                 return False
             polls -= 1
-            point("fence polled", self.page)
+            relax("fence polled", self.page)
         return True
 
     def _check_again(self) -> Cause | None:

@@ -26,8 +26,8 @@ from movable import (
     hookimpl,
     invariant,
     operation,
-    point,
     reads_back,
+    relax,
 )
 from movable.errors import AuditFailed, OutOfMemory
 from movable_zsmalloc.audit import Audit
@@ -230,7 +230,7 @@ class Zram:
         self.unused.clear()
         while self.pool.zspages:
             self.pool.free_work.flush()
-            point("pool not empty")
+            relax("pool not empty")
 
     @reads_back
     def read_back(self) -> Mapping[int, bytes]:

@@ -25,7 +25,7 @@ from movable import (
     hookimpl,
     invariant,
     operation,
-    point,
+    relax,
 )
 from movable.errors import AuditFailed, OutOfMemory
 
@@ -137,7 +137,7 @@ class VmwBalloon:
         self.hypervisor.stubborn = False
         while self.size:
             self.deflate(self.size)
-            point("balloon not empty")
+            relax("balloon not empty")
 
     def _allocate(self, count: int) -> list[Page]:
         pages: list[Page] = []

@@ -28,8 +28,8 @@ from movable import (
     hookimpl,
     invariant,
     operation,
-    point,
     reads_back,
+    relax,
 )
 from movable.errors import AuditFailed, OutOfMemory
 
@@ -130,7 +130,7 @@ class Z3fold:
         """Wait for the VM, let go of everything (z3fold_destroy_pool())."""
         self.destroying = True
         while self.isolated_pages:
-            point("isolated pages are out")
+            relax("isolated pages are out")
         while self.mapped:
             self.unmap()
         for handle in list(self.objects):

@@ -1,0 +1,160 @@
+"""The kinds of collision that every driver is put through, and plans for them, drawn from a seed.
+
+A plan is drawn from what the driver declares: its operations with their bounds. What takes no
+schedule, because it is over at once or goes on for too long, is drawn anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any
+
+from movable.conformance.declared import Declared
+from movable.conformance.draw import arguments
+from movable.conformance.plan import Part, Plan, Step
+from movable.conformance.stage import Stage
+from movable.errors import MovableError
+from movable.operation import Operation, operations
+from movable.sched.strategies import Fifo
+
+FEWEST_PAGES, MOST_PAGES = 4, 10
+"""Movable pages that a driver has when tasks begin."""
+FEWEST_STEPS, MOST_STEPS = 10, 400
+ATTEMPTS = 40
+COMPACT, PUT_BACK = Step(do="compact"), Step(do="put back")
+
+
+class Draw:
+    """Draws what users of one driver do.
+
+    :param random: the same draws come from the same seed.
+    """
+
+    def __init__(self, name: str, kind: type[Any], declared: Declared, random: Random) -> None:
+        self.name, self.kind, self.declared, self.random = name, kind, declared, random
+        left_out = {declared.teardown_of(kind), declared.worker_of(kind), *declared.alone}
+        self.verbs = [verb for name, verb in operations(kind).items() if name not in left_out]
+        self._growers: list[Operation] = []
+
+    def __repr__(self) -> str:
+        return f"<Draw {self.name} [{len(self.verbs)} operations]>"
+
+    def prepare(self) -> tuple[Step, ...]:
+        """What users do until the driver has a few pages."""
+        steps: tuple[Step, ...] = ()
+        pages = 0
+        for _ in range(ATTEMPTS):
+            if pages >= FEWEST_PAGES:
+                break
+            tried = (*steps, self.step(self._grower()))
+            now = self._pages(tried)
+            if pages < now <= MOST_PAGES:
+                self._growers.append(operations(self.kind)[tried[-1].verb])
+            if now <= MOST_PAGES:
+                steps, pages = tried, now
+        return steps
+
+    def _pages(self, steps: tuple[Step, ...]) -> int:
+        """How many pages the driver has published after *steps*; too many, if they failed."""
+        plan = Plan(collision="preparations", config=dict(self.declared.config), prepare=steps, tasks=())
+        try:
+            stage = Stage(self.name, self.kind, self.declared, plan)
+        except MovableError:
+            return MOST_PAGES + 1
+        try:
+            return len(stage.pages)
+        finally:
+            stage.close()
+
+    def _grower(self) -> Operation:
+        growers = self._growers if self.random.random() < 0.75 else self.verbs
+        return self.random.choice(growers or self.verbs)
+
+    def step(self, verb: Operation | None = None, do: Any = "call") -> Step:
+        """One call, of *verb* or any, with arguments by chance."""
+        verb = verb or self.random.choice(self.verbs)
+        return Step(do=do, verb=verb.name, arguments=arguments(verb, self.random))
+
+    def users(self, name: str, do: Any = "call") -> Part:
+        """A task that makes one to three calls."""
+        count = self.random.randint(1, 3)
+        return Part(name=name, steps=tuple(self.step(do=do) for _ in range(count)))
+
+    def named(self, name: str, verb: str) -> Part:
+        """A task that calls *verb*."""
+        return Part(name=name, steps=(self.step(operations(self.kind)[verb]),))
+
+
+Kind = Callable[[Draw], tuple[Part, ...] | None]
+CPU0 = Part(name="cpu0", steps=(COMPACT,))
+CPU1 = Part(name="cpu1", steps=(COMPACT,))
+
+
+def _teardown(draw: Draw) -> tuple[Part, ...] | None:
+    verb = draw.declared.teardown_of(draw.kind)
+    return (CPU0, CPU1, draw.named("teardown", verb)) if verb else None
+
+
+def _worker(draw: Draw) -> tuple[Part, ...] | None:
+    verb = draw.declared.worker_of(draw.kind)
+    return (CPU0, draw.users("user0"), draw.named("worker", verb)) if verb else None
+
+
+COLLISIONS: dict[str, Kind] = {
+    "two compactors": lambda draw: (CPU0, CPU1),
+    "compactor and user": lambda draw: (CPU0, draw.users("user0")),
+    "compactor and two users": lambda draw: (CPU0, draw.users("user0"), draw.users("user1")),
+    "two compactors and user": lambda draw: (CPU0, CPU1, draw.users("user0")),
+    "a compaction broken off": lambda draw: (
+        Part(name="cpu0", steps=(PUT_BACK,)),
+        CPU1,
+        draw.users("user0"),
+    ),
+    "allocations that compact": lambda draw: (
+        CPU0,
+        draw.users("user0", "call, short of memory"),
+        draw.users("user1"),
+    ),
+    "teardown": _teardown,
+    "worker": _worker,
+}
+"""By name: the tasks; None if the driver has no such operation."""
+
+
+def plans(name: str, kind: type[Any], declared: Declared, seed: int) -> Iterator[Plan]:
+    """Plans for ever, of each kind of collision in turn.
+
+    :raises BadInput: the driver cannot be put back between schedules.
+    """
+    for round_ in range(1 << 30):
+        for collision in COLLISIONS:
+            random = Random(f"{seed}/{round_}/{collision}")
+            plan = draw_plan(name, kind, declared, collision, random)
+            if plan:
+                yield plan
+
+
+def draw_plan(
+    name: str, kind: type[Any], declared: Declared, collision: str, random: Random
+) -> Plan | None:
+    """A plan whose tasks are neither over at once nor go on for too long; None if there is none."""
+    for _ in range(ATTEMPTS):
+        draw = Draw(name, kind, declared, random)
+        tasks = COLLISIONS[collision](draw)
+        if tasks is None:
+            return None
+        config = dict(declared.config)
+        plan = Plan(collision=collision, config=config, prepare=draw.prepare(), tasks=tasks)
+        if _takes_a_while(Stage(name, kind, declared, plan)):
+            return plan
+    return None
+
+
+def _takes_a_while(stage: Stage) -> bool:
+    try:
+        failed = stage.run(Fifo())
+        steps = stage.exploration.steps
+        return failed is not None or FEWEST_STEPS <= steps <= MOST_STEPS
+    finally:
+        stage.close()

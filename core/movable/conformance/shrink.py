@@ -1,0 +1,153 @@
+"""Makes what went wrong small: fewer deviations, fewer tasks, fewer calls, fewer pages.
+
+A smaller plan counts if some order of it breaks the same rule. Orders with hardly a deviation are
+tried first, because most mistakes need no more: a long random schedule then shrinks at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from movable.conformance.declared import Declared
+from movable.conformance.hunt import Found, Orders, rule_of
+from movable.conformance.plan import Part, Plan, Step
+from movable.conformance.stage import Stage
+from movable.errors import MovableError
+from movable.sched.exploration import Deviation, Strategy
+from movable.sched.told import Counted, Turn, Turns
+
+MOST_ORDERS = 400
+"""With up to two delays, for a plan that has become smaller."""
+DELAYS = 2
+
+
+class Shrinker:
+    """Shrinks one finding.
+
+    :ivar schedules: how many schedules that took.
+    """
+
+    def __init__(self, name: str, kind: type[Any], declared: Declared, found: Found) -> None:
+        self.name, self.kind, self.declared = name, kind, declared
+        self.rule, self.plan = found.rule, found.plan
+        self.deviations = found.deviations
+        self.schedules = 0
+        self.message = found.message
+
+    def shrink(self) -> Found:
+        """The same mistake with as little around it as could be found."""
+        self._fewer_deviations()
+        while any(self._try(plan) for plan in smaller(self.plan)):
+            pass
+        return Found(self.rule, self.message, self.plan, self.deviations, self.schedules, "shrunk")
+
+    def _fewer_deviations(self) -> None:
+        """With few delays if that is enough; else leave out what can be left out."""
+        stage = self._stage(self.plan)
+        assert stage
+        try:
+            if self._few_delays(stage):
+                return
+            turns = self._turns(stage)
+            for size in (8, 4, 2, 1):
+                turns = self._without(stage, turns, size)
+        finally:
+            stage.close()
+
+    def _without(self, stage: Stage, turns: list[Turn], size: int) -> list[Turn]:
+        """Leave out *size* turns at once, wherever that still leads to the mistake."""
+        at = 0
+        while at < len(turns):
+            fewer = turns[:at] + turns[at + size :]
+            if self._fails(stage, Turns(fewer)):
+                turns = self._turns(stage)
+            else:
+                at += size
+        return turns
+
+    def _turns(self, stage: Stage) -> list[Turn]:
+        """The deviations as turns."""
+        counted = Counted(self.deviations)
+        stage.run(counted)
+        return counted.turns
+
+    def _try(self, plan: Plan) -> bool:
+        """Take *plan* instead, if some order of it leads to the mistake."""
+        stage = self._stage(plan)
+        if stage is None:
+            return False
+        try:
+            old = self._stage(self.plan)
+            assert old
+            turns = self._turns(old)
+            old.close()
+            found = self._fails(stage, Turns(turns)) or self._few_delays(stage)
+        finally:
+            stage.close()
+        if found:
+            self.plan = plan
+        return found
+
+    def _few_delays(self, stage: Stage) -> bool:
+        orders = Orders(stage.exploration, "delays", DELAYS, "")
+        for number, order in enumerate(orders):
+            if number == MOST_ORDERS:
+                return False
+            if self._fails(stage, order):
+                return True
+        return False
+
+    def _fails(self, stage: Stage, order: Strategy) -> bool:
+        """Play *order*; if it breaks the same rule with fewer deviations, keep them."""
+        self.schedules += 1
+        error = stage.run(order)
+        if error is None or rule_of(error) != self.rule:
+            return False
+        self.message = str(error)
+        self.deviations: tuple[Deviation, ...] = tuple(stage.exploration.deviations)
+        return True
+
+    def _stage(self, plan: Plan) -> Stage | None:
+        try:
+            return Stage(self.name, self.kind, self.declared, plan)
+        except MovableError:  # what is left out was needed
+            return None
+
+
+def smaller(plan: Plan) -> Iterator[Plan]:
+    """Plans with one thing less, the largest thing first."""
+    for n in range(len(plan.tasks)):
+        if len(plan.tasks) > 1:
+            yield plan.model_copy(update={"tasks": _less(plan.tasks, n)})
+    for n, part in enumerate(plan.tasks):
+        for fewer in _smaller_part(part):
+            tasks = (*plan.tasks[:n], fewer, *plan.tasks[n + 1 :])
+            yield plan.model_copy(update={"tasks": tasks})
+    for n in range(len(plan.prepare)):
+        yield plan.model_copy(update={"prepare": _less(plan.prepare, n)})
+    for n, step in enumerate(plan.prepare):
+        for fewer in _smaller_step(step):
+            prepare = (*plan.prepare[:n], fewer, *plan.prepare[n + 1 :])
+            yield plan.model_copy(update={"prepare": prepare})
+
+
+def _less(things: tuple[Any, ...], n: int) -> tuple[Any, ...]:
+    return (*things[:n], *things[n + 1 :])
+
+
+def _smaller_part(part: Part) -> Iterator[Part]:
+    for n, step in enumerate(part.steps):
+        if len(part.steps) > 1:
+            yield part.model_copy(update={"steps": _less(part.steps, n)})
+        for fewer in _smaller_step(step):
+            steps = (*part.steps[:n], fewer, *part.steps[n + 1 :])
+            yield part.model_copy(update={"steps": steps})
+
+
+def _smaller_step(step: Step) -> Iterator[Step]:
+    for name, value in step.arguments.items():
+        if type(value) is int and value > 1:
+            for less in {1, value // 2, value - 1}:
+                arguments = {**step.arguments, name: less}
+                yield step.model_copy(update={"arguments": arguments})

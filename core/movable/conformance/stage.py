@@ -1,0 +1,179 @@
+"""`Stage`: a small memory with one driver, on which one plan is played again and again.
+
+Each schedule finds memory and driver as they were when the plan's preparations were done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from movable.conformance.checkpoint import Checkpoint
+from movable.conformance.declared import Declared
+from movable.conformance.held import Held
+from movable.conformance.plan import COMPACT, PRESSED, PUT_BACK, Part, Plan, Step
+from movable.errors import (
+    BadInput,
+    OutOfMemory,
+)
+from movable.machine import Machine
+from movable.mm.memory import Memory
+from movable.operation import operations
+from movable.oracles.oracles import Audits, Oracles
+from movable.page import Page
+from movable.sched.exploration import Exploration, Strategy
+from movable.sched.tasks import MAIN
+
+FRAMES, PAGEBLOCK_ORDER, ORDERS = 256, 3, 6
+LOW = 24
+"""Frames at the start of memory that are free: what the driver allocates first, and the compactor
+moves first."""
+MOST_STEPS = 5_000
+AUDITS: Audits = "at the end"
+
+
+class Stage:
+    """The scene of one plan.
+
+    :raises BadInput: the driver keeps something that cannot be put back between schedules.
+    """
+
+    def __init__(self, name: str, kind: type[Any], declared: Declared, plan: Plan) -> None:
+        self.name, self.kind, self.declared, self.plan = name, kind, declared, plan
+        self.memory = Memory.blank(FRAMES, pageblock_order=PAGEBLOCK_ORDER, max_order=ORDERS)
+        scatter(self.memory)
+        self.machine = Machine(self.memory, contract=False)
+        self.pressed = Pressed(self.memory)
+        self.driver = self._make()
+        self.verbs = operations(self.driver)
+        self.oracles = Oracles(self.memory, [self.driver], audits=AUDITS)
+        self.exploration = Exploration(MOST_STEPS)
+        for step in plan.prepare:
+            self._call(step)
+        self.oracles.attach()
+        self._work = [(part.name, self._task(part)) for part in plan.tasks]
+        self.pages = self.published()
+        roots = (("driver", self.driver), ("memory", self.memory), ("machine", self.machine))
+        roots = (*roots, ("lent", self.pressed))
+        outside = (self.memory.trace, self.memory.pages, self.memory.engine)
+        self.checkpoint = Checkpoint(roots, outside)
+
+    def __repr__(self) -> str:
+        return f"<Stage {self.name} [{self.plan}]>"
+
+    def close(self) -> None:
+        """Watch no more."""
+        self.oracles.detach()
+        self.machine.close()
+        MAIN.forget_locks()
+
+    def _make(self) -> Any:
+        model = getattr(self.kind, "Config", None)
+        config = dict(self.plan.config)
+        settings: Any = model.model_validate(config) if model else config or None
+        build: Any = lambda _, given: self.kind(self.pressed, given)  # noqa: E731
+        return self.machine.add(self.name, build, settings)
+
+    def published(self) -> list[Page]:
+        """The pages that the driver has published, lowest first."""
+        words = self.memory.mem_map["mapping"][: self.memory.nr_frames]
+        pages = (self.memory.page(pfn) for pfn in np.flatnonzero(words).tolist())
+        return [p for p in pages if p.movable_tag and p.mapping is self.driver.mapping]
+
+    # What tasks do.
+
+    def _task(self, part: Part) -> Callable[[], None]:
+        steps = [self._step(step) for step in part.steps]
+
+        def work() -> None:
+            for step in steps:
+                step()
+
+        return work
+
+    def _step(self, step: Step) -> Callable[[], None]:
+        if step.do == COMPACT:
+            return self.memory.compact_memory
+        if step.do == PUT_BACK:
+            return self._put_back
+        return self._bound(step)
+
+    def _bound(self, step: Step) -> Callable[[], None]:
+        verb = self.verbs[step.verb]
+        arguments = verb.validate(**step.arguments)
+        method, pressed = getattr(self.driver, step.verb), step.do == PRESSED
+
+        def call() -> None:
+            self.pressed.on = pressed
+            with suppress(OutOfMemory, BadInput):
+                method(**arguments)
+
+        return call
+
+    def _call(self, step: Step) -> None:
+        self._step(step)()
+
+    @property
+    def mapping(self) -> Any:
+        """The driver's address space."""
+        return self.driver.mapping
+
+    def _put_back(self) -> None:
+        with Held(self, self.published()):
+            pass
+
+    # Schedules.
+
+    def run(self, strategy: Strategy) -> Exception | None:
+        """Play the plan once; what went wrong."""
+        self.checkpoint.restore()
+        self.oracles.reset()
+        try:
+            self.exploration.run(self._work, strategy)
+            self._at_end()
+        except Exception as error:  # noqa: BLE001  a driver may raise anything
+            fault = self.memory.fault
+            return fault or error
+        return None
+
+    def _at_end(self) -> None:
+        worker = self.declared.worker_of(self.kind)
+        if worker:
+            getattr(self.driver, worker)()
+        self.oracles.at_end(self.exploration.tasks)
+
+
+class Pressed:
+    """The memory as the driver gets it: allocations may be preceded by a compaction."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self.on = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._memory, name)
+
+    def alloc_page(self, movable: bool = True) -> Page:
+        """`movable.Memory.alloc_page`."""
+        if self.on:
+            self.on = False
+            self._memory.compact_memory()
+        return self._memory.alloc_page(movable)
+
+
+def scatter(memory: Memory) -> None:
+    """Leave the lowest frames free, and every other frame behind them.
+
+    A block that is free as a whole would be no target for compaction.
+    """
+    taken: list[Page] = []
+    with suppress(OutOfMemory):
+        while True:
+            taken.append(memory.alloc_page())
+    taken.sort(key=lambda page: page.pfn)
+    # What was freed last is allocated first.
+    for page in reversed(taken[:LOW] + taken[LOW::2]):
+        page.put()

@@ -1,0 +1,158 @@
+"""`Tape`: a schedule that goes wrong, as a small file that makes it go wrong again.
+
+It holds what was done and each turn that was not first come, first served, with the point at which
+it was taken. So a tape outlives changes of code that leave those points alone, and where it no
+longer fits, it can say at which step and what it expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from movable.conformance.declared import Declared
+from movable.conformance.hunt import Found, rule_of
+from movable.conformance.plan import Plan
+from movable.conformance.stage import Stage
+from movable.errors import BadInput, TapeDiverged
+from movable.sched.exploration import Deviation, Exploration
+from movable.sched.runner import Runner
+from movable.sched.told import Follow
+
+TIMES = 3
+"""How often a tape is played before it is kept."""
+
+
+class Tape(BaseModel):
+    """One failing schedule."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    driver: str
+    versions: dict[str, str]
+    """Of the packages that it was recorded with."""
+    seed: int
+    """Of the hunt that found it."""
+    invariant: str
+    message: str
+    plan: Plan
+    deviations: tuple[Deviation, ...]
+    events: str
+    """SHA-256 of every point that was passed, and by whom."""
+
+    @classmethod
+    def record(cls, name: str, kind: type[Any], found: Found, seed: int) -> Tape:
+        """Play what was found three times, and keep it.
+
+        :raises BadInput: it does not go the same way each time.
+        """
+        declared = Declared.of(kind)
+        plays = {play(name, kind, declared, found.plan, found.deviations) for _ in range(TIMES)}
+        if len(plays) > 1:
+            problem = f"breaks {found.rule} in one of several plays of the same schedule"
+            remedy = "let it use neither time nor unseeded chance, nor what survives between runs"
+            raise BadInput(name, problem, remedy)
+        [(invariant, message, events)] = plays
+        return cls(
+            driver=name,
+            versions=versions(kind),
+            seed=seed,
+            invariant=invariant,
+            message=message,
+            plan=found.plan,
+            deviations=found.deviations,
+            events=events,
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> Tape:
+        """The tape in a file.
+
+        :raises BadInput: it is not there, or no tape.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise BadInput(str(path), error.strerror or "cannot be read") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"])) or "it"
+            remedy = "record it anew with `movable check`"
+            raise BadInput(str(path), f"is no tape: {place}: {first['msg']}", remedy) from error
+
+    def write(self, path: Path) -> None:
+        """Keep it in a file."""
+        path.write_text(self.model_dump_json(indent=1) + "\n")
+
+    def replay(self, kind: type[Any]) -> tuple[str, str]:
+        """Play it with the driver as it is now: rule and message, empty if nothing goes wrong.
+
+        :raises TapeDiverged: it no longer fits.
+        """
+        declared = Declared.of(kind)
+        rule, message, _ = play(self.driver, kind, declared, self.plan, self.deviations)
+        return rule, message
+
+
+class Logged(Follow):
+    """Follows deviations, and notes every point that is passed."""
+
+    def begin(self, run: Exploration) -> None:
+        """Ask at each point."""
+        super().begin(run)
+        self.log = sha256()
+        run.ask_at = 0
+
+    def at_point(self, run: Exploration, task: Runner) -> Runner | None:
+        """As told."""
+        self.log.update(f"{task.name}\t{task.at}\n".encode())
+        to = super().at_point(run, task)
+        run.ask_at = 0
+        return to
+
+    def pick(self, run: Exploration, runnable: Sequence[Runner]) -> Runner:
+        """As told."""
+        self.log.update("{}\t{}\n".format(*run.left).encode())
+        to = super().pick(run, runnable)
+        run.ask_at = 0
+        return to
+
+
+def play(
+    name: str, kind: type[Any], declared: Declared, plan: Plan, deviations: Sequence[Deviation]
+) -> tuple[str, str, str]:
+    """Rule and message of what goes wrong, empty if nothing does, and a hash of the events.
+
+    :raises TapeDiverged: the plan's tasks take other turns than *deviations* say.
+    """
+    stage = Stage(name, kind, declared, plan)
+    try:
+        follow = Logged(deviations)
+        error = stage.run(follow)
+    finally:
+        stage.close()
+    if isinstance(error, TapeDiverged):
+        raise error
+    if error is None:
+        follow.at_end()
+        return "", "", follow.log.hexdigest()
+    return rule_of(error), str(error), follow.log.hexdigest()
+
+
+def versions(kind: type[Any]) -> dict[str, str]:
+    """Of this package and of the driver's, as far as they are installed."""
+    package = kind.__module__.partition(".")[0]
+    names = ["movable", *packages_distributions().get(package, ())]
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

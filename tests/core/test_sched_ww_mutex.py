@@ -1,0 +1,395 @@
+"""Ww mutexes: who backs off, who waits, and what an acquire context must not do."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+
+import pytest
+
+from movable import SpinLock, WwAcquireCtx, WwClass, WwMutex, point
+from movable.errors import AlreadyLocked, BackOff, ContractViolation
+from movable.sched import Race, Task
+
+WOUND_WAIT, WAIT_DIE = "wound-wait", "wait-die"
+both = pytest.mark.parametrize("algorithm", [WOUND_WAIT, WAIT_DIE])
+
+
+class Buffers:
+    """Two locks of one class, and a diary."""
+
+    def __init__(self, algorithm: str = WOUND_WAIT) -> None:
+        self.ww_class = WwClass("reservation", wait_die=algorithm == WAIT_DIE)
+        self.a, self.b = (WwMutex(self.ww_class, name) for name in "ab")
+        self.log: list[str] = []
+
+    def submit(self, name: str, *locks: WwMutex) -> None:
+        """Lock everything as the kernel's documentation says, with a point after each lock."""
+        with WwAcquireCtx(self.ww_class) as ctx:
+            point("stamped")
+            held = self._take_all(name, ctx, locks)
+            self.log.append(f"{name} has all")
+            for lock in held:
+                lock.unlock()
+
+    def _take_all(self, name: str, ctx: WwAcquireCtx, locks: tuple[WwMutex, ...]) -> list[WwMutex]:
+        contended: WwMutex | None = None
+        while True:
+            held: list[WwMutex] = []
+            try:
+                if contended:
+                    contended.lock_slow(ctx)
+                    held.append(contended)
+                for lock in locks:
+                    if lock is not contended:
+                        lock.lock(ctx)
+                        held.append(lock)
+                        point(f"took {lock.name}")
+            except BackOff as told:
+                contended = told.lock
+                self.log.append(f"{name} backs off from {told.lock.name}")
+                for lock in held:
+                    lock.unlock()
+                point("backed off")
+            else:
+                return held
+
+
+def older_and_younger(buffers: Buffers) -> tuple[Task, Task]:
+    """The older takes a then b, the younger b then a; each has taken its first."""
+    race = Race()
+    older = race.task("older", buffers.submit, "older", buffers.a, buffers.b)
+    younger = race.task("younger", buffers.submit, "younger", buffers.b, buffers.a)
+    older.until("took a")
+    younger.until("took b")
+    return older, younger
+
+
+def test_whoever_is_younger_dies_on_meeting_an_older_holder() -> None:
+    """Wait-die: at once, whether or not the older one waits for it."""
+    buffers = Buffers(WAIT_DIE)
+    _, younger = older_and_younger(buffers)
+
+    younger.until("backed off")
+
+    assert buffers.log == ["younger backs off from a"]
+    assert not buffers.b.is_locked()
+
+
+def test_whoever_is_younger_waits_while_nobody_older_needs_what_it_holds() -> None:
+    """Wound-wait: fewer retries."""
+    buffers = Buffers(WOUND_WAIT)
+    older, younger = older_and_younger(buffers)
+
+    younger.race._step(younger)
+
+    assert younger.waits_for == "waits for <WwMutex a [held by older]>"
+    assert buffers.log == []
+    older.finish()
+    younger.finish()
+    assert buffers.log == ["younger backs off from a", "older has all", "younger has all"]
+
+
+@both
+def test_two_orders_end_without_deadlock(algorithm: str) -> None:
+    """The older one has its locks first, whoever gets to run first."""
+    buffers = Buffers(algorithm)
+    older, younger = older_and_younger(buffers)
+
+    older.race.run()
+
+    assert buffers.log == ["younger backs off from a", "older has all", "younger has all"]
+    assert not any(lock.is_locked() for lock in (buffers.a, buffers.b))
+    assert older.done
+    assert younger.done
+
+
+def test_a_wounded_holder_goes_on_until_it_has_to_wait() -> None:
+    """Wounding is a mark, and a free lock may still be taken."""
+    buffers = Buffers()
+    free = WwMutex(buffers.ww_class, "free")
+    race = Race()
+    older = race.task("older", buffers.submit, "older", buffers.a, buffers.b)
+    younger = race.task("younger", buffers.submit, "younger", buffers.b, free)
+    older.until("took a")
+    younger.until("took b")
+    race._step(older)
+    assert older.waits_for == "waits for <WwMutex b [held by younger]>"
+
+    younger.until("took free")
+    race.run()
+
+    assert buffers.log == ["younger has all", "older has all"]
+
+
+def test_who_takes_a_lock_from_under_an_older_waiter_is_wounded() -> None:
+    """The older one stood in line when the lock came free, and another was faster."""
+    buffers = Buffers()
+    race = Race()
+
+    def hold() -> None:
+        with buffers.b:
+            point("holds b")
+
+    holder = race.task("holder", hold)
+    older = race.task("older", buffers.submit, "older", buffers.a, buffers.b)
+    younger = race.task("younger", buffers.submit, "younger", buffers.b, buffers.a)
+    holder.until("holds b")
+    older.until("took a")
+    race._step(older)
+    holder.finish()
+    younger.until("took b")
+
+    race.run()
+
+    assert buffers.log == ["younger backs off from a", "older has all", "younger has all"]
+
+
+def test_who_dies_for_an_older_waiter_does_not_stand_in_line() -> None:
+    """Wait-die: behind an older waiter it would die as soon as that one has the lock."""
+    buffers = Buffers(WAIT_DIE)
+    third = WwMutex(buffers.ww_class, "third")
+    race = Race()
+
+    def hold() -> None:
+        with buffers.b:
+            point("holds b")
+
+    race.task("holder", hold).until("holds b")
+    older = race.task("older", buffers.submit, "older", buffers.a, buffers.b)
+    younger = race.task("younger", buffers.submit, "younger", third, buffers.b)
+    older.until("took a")
+    race._step(older)
+
+    younger.until("backed off")
+
+    assert buffers.log == ["younger backs off from b"]
+
+
+def test_a_waiter_dies_when_an_older_one_comes_to_wait_too() -> None:
+    """Wait-die: the line is sorted by age, and only its first may hold others."""
+    buffers = Buffers(WAIT_DIE)
+    third = WwMutex(buffers.ww_class, "third")
+    race = Race()
+
+    def hold() -> None:
+        with buffers.b:
+            point("holds b")
+
+    race.task("holder", hold).until("holds b")
+    older = race.task("older", buffers.submit, "older", buffers.a, buffers.b)
+    younger = race.task("younger", buffers.submit, "younger", third, buffers.b)
+    older.until("took a")
+    younger.until("took third")
+    race._step(younger)
+    assert not younger.runnable
+    race._step(older)
+
+    younger.until("backed off")
+
+    assert buffers.log == ["younger backs off from b"]
+
+
+@both
+def test_the_oldest_waiter_is_next(algorithm: str) -> None:
+    """Whoever asked first, unless somebody is faster than both."""
+    buffers = Buffers(algorithm)
+    race = Race()
+
+    def hold() -> None:
+        with buffers.a:
+            point("holds a")
+
+    holder = race.task("holder", hold)
+    first = race.task("first", buffers.submit, "first", buffers.a)
+    second = race.task("second", buffers.submit, "second", buffers.a)
+    holder.until("holds a")
+    first.until("stamped")
+    second.until("stamped")
+    race._step(second)
+    race._step(first)
+    holder.finish()
+
+    assert first.runnable
+    assert not second.runnable
+    race.run()
+    assert buffers.log == ["first has all", "second has all"]
+
+
+def test_who_holds_nothing_else_waits_and_wounds_nobody() -> None:
+    """It is in nobody's way."""
+    buffers = Buffers()
+    race = Race()
+    older = race.task("older", buffers.submit, "older", buffers.b)
+    younger = race.task("younger", buffers.submit, "younger", buffers.b, buffers.a)
+    older.until("stamped")
+    younger.until("took b")
+    race._step(older)
+    race.run()
+
+    assert buffers.log == ["younger has all", "older has all"]
+
+
+def test_a_holder_without_context_is_waited_for_by_all() -> None:
+    """As a hook that tries the lock holds it: it has no age, and is not wounded."""
+    buffers = Buffers()
+    race = Race()
+
+    def move() -> None:
+        assert buffers.b.trylock()
+        point("moving")
+        buffers.b.unlock()
+
+    mover = race.task("mover", move)
+    user = race.task("user", buffers.submit, "user", buffers.a, buffers.b)
+    mover.until("moving")
+    user.until("took a")
+    race._step(user)
+
+    assert not user.runnable
+    race.run()
+    assert buffers.log == ["user has all"]
+
+
+def test_a_context_does_not_take_a_lock_twice() -> None:
+    """-EALREADY: a user may name a buffer twice, and drivers go on."""
+    buffers = Buffers()
+    with WwAcquireCtx(buffers.ww_class) as ctx:
+        buffers.a.lock(ctx)
+
+        with pytest.raises(AlreadyLocked):
+            buffers.a.lock(ctx)
+
+        assert ctx.acquired == 1
+        buffers.a.unlock()
+
+
+def test_trying_never_backs_off() -> None:
+    """It says whether the lock was free, and takes it under the context."""
+    buffers = Buffers()
+    with WwAcquireCtx(buffers.ww_class) as ctx:
+        assert buffers.a.trylock(ctx)
+        assert not buffers.a.trylock(ctx)
+        assert (ctx.acquired, buffers.a.ctx) == (1, ctx)
+        buffers.a.unlock()
+        assert (ctx.acquired, buffers.a.ctx) == (0, None)
+
+
+# What the kernel's debug options forbid.
+
+
+def backs_off(ctx: WwAcquireCtx, buffers: Buffers) -> None:
+    """Have *ctx* told to back off from b, while it holds a."""
+    buffers.a.lock(ctx)
+    ctx.wounded = True
+    with pytest.raises(BackOff):
+        buffers.b.lock(ctx)
+
+
+def ignore_the_answer(ctx: WwAcquireCtx, buffers: Buffers) -> None:
+    backs_off(ctx, buffers)
+    buffers.b.lock(ctx)
+
+
+def take_another(ctx: WwAcquireCtx, buffers: Buffers) -> None:
+    backs_off(ctx, buffers)
+    buffers.a.unlock()
+    buffers.a.lock(ctx)
+
+
+def wait_for_the_wrong_one(ctx: WwAcquireCtx, buffers: Buffers) -> None:
+    backs_off(ctx, buffers)
+    buffers.a.unlock()
+    buffers.a.lock_slow(ctx)
+
+
+def lock_after_done(ctx: WwAcquireCtx, buffers: Buffers) -> None:
+    ctx.done()
+    buffers.a.lock(ctx)
+
+
+def lock_after_fini(ctx: WwAcquireCtx, buffers: Buffers) -> None:
+    ctx.fini()
+    assert buffers.a.trylock(ctx)
+
+
+def end_with_a_lock(ctx: WwAcquireCtx, buffers: Buffers) -> None:
+    buffers.a.lock(ctx)
+    ctx.fini()
+
+
+def lock_another_class(ctx: WwAcquireCtx, buffers: Buffers) -> None:
+    WwMutex(WwClass("other")).lock(ctx)
+
+
+def lend_it(ctx: WwAcquireCtx, buffers: Buffers) -> None:
+    Race().task("borrower", buffers.a.lock, ctx).finish()
+
+
+@pytest.mark.parametrize(
+    ("mistake", "rule", "detail"),
+    [
+        (ignore_the_answer, "L12", "with 1 locks held"),
+        (take_another, "L12", "told to back off from <WwMutex b"),
+        (wait_for_the_wrong_one, "L12", "was not told to back off from it"),
+        (lock_after_done, "L13", "after done()"),
+        (lock_after_fini, "L13", "after fini()"),
+        (end_with_a_lock, "L13", "1 locks are still held"),
+        (lock_another_class, "L13", "is of <WwClass other [wound-wait]>"),
+        (lend_it, "L13", "borrower uses another's context"),
+    ],
+)
+def test_a_misused_context_is_reported_at_once(
+    mistake: Callable[[WwAcquireCtx, Buffers], None], rule: str, detail: str
+) -> None:
+    """Each of these is a deadlock or a lost lock in some schedule."""
+    buffers = Buffers()
+    ctx = WwAcquireCtx(buffers.ww_class)
+    holder = Race().task("holder", buffers.b.lock)
+    holder.finish()
+
+    with pytest.raises(ContractViolation) as error:
+        mistake(ctx, buffers)
+
+    assert error.value.rule == rule
+    assert detail in str(error.value)
+
+
+def test_leaving_the_context_ends_it() -> None:
+    """And says so if something is still held."""
+    buffers = Buffers()
+
+    with (
+        pytest.raises(ContractViolation, match="1 locks are still held"),
+        WwAcquireCtx(buffers.ww_class) as ctx,
+    ):
+        buffers.a.lock(ctx)
+
+
+def test_an_exception_on_its_way_out_is_not_covered_up() -> None:
+    """What went wrong first is what its reader must know."""
+    buffers = Buffers()
+
+    def fail(ctx: WwAcquireCtx) -> None:
+        buffers.a.lock(ctx)
+        raise IndexError
+
+    with pytest.raises(IndexError), WwAcquireCtx(buffers.ww_class) as ctx:
+        fail(ctx)
+
+
+def test_it_sleeps_like_any_mutex() -> None:
+    """L10, also if it is free."""
+    with SpinLock("s"), pytest.raises(ContractViolation) as error:
+        WwMutex(WwClass("reservation")).lock()
+
+    assert error.value.rule == "L10"
+
+
+def test_backing_off_can_be_told_to_another_process() -> None:
+    """Checks run in several; the lock itself stays behind."""
+    told = BackOff(WwMutex(WwClass("reservation")))
+
+    again = pickle.loads(pickle.dumps(told))
+
+    assert (str(again), again.lock) == (str(told), None)
