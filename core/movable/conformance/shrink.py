@@ -31,7 +31,8 @@ class Shrinker:
     def __init__(self, name: str, kind: type[Any], declared: Declared, found: Found) -> None:
         self.name, self.kind, self.declared = name, kind, declared
         self.rule, self.plan = found.rule, found.plan
-        self.deviations = found.deviations
+        self.deviations: tuple[Deviation, ...] = found.deviations
+        self.turns: list[Turn] = []
         self.schedules = 0
         self.message = found.message
 
@@ -47,26 +48,23 @@ class Shrinker:
         stage = self._stage(self.plan)
         assert stage
         try:
+            self.turns = self._told(stage)
             if self._few_delays(stage):
                 return
-            turns = self._turns(stage)
             for size in (8, 4, 2, 1):
-                turns = self._without(stage, turns, size)
+                self._without(stage, size)
         finally:
             stage.close()
 
-    def _without(self, stage: Stage, turns: list[Turn], size: int) -> list[Turn]:
+    def _without(self, stage: Stage, size: int) -> None:
         """Leave out *size* turns at once, wherever that still leads to the mistake."""
         at = 0
-        while at < len(turns):
-            fewer = turns[:at] + turns[at + size :]
-            if self._fails(stage, Turns(fewer)):
-                turns = self._turns(stage)
-            else:
+        while at < len(self.turns):
+            fewer = self.turns[:at] + self.turns[at + size :]
+            if not self._fails(stage, Turns(fewer)):
                 at += size
-        return turns
 
-    def _turns(self, stage: Stage) -> list[Turn]:
+    def _told(self, stage: Stage) -> list[Turn]:
         """The deviations as turns."""
         counted = Counted(self.deviations)
         stage.run(counted)
@@ -78,11 +76,7 @@ class Shrinker:
         if stage is None:
             return False
         try:
-            old = self._stage(self.plan)
-            assert old
-            turns = self._turns(old)
-            old.close()
-            found = self._fails(stage, Turns(turns)) or self._few_delays(stage)
+            found = self._fails(stage, Turns(self.turns)) or self._few_delays(stage)
         finally:
             stage.close()
         if found:
@@ -105,7 +99,8 @@ class Shrinker:
         if error is None or rule_of(error) != self.rule:
             return False
         self.message = str(error)
-        self.deviations: tuple[Deviation, ...] = tuple(stage.exploration.deviations)
+        self.deviations = tuple(stage.exploration.deviations)
+        self.turns = self._told(stage)
         return True
 
     def _stage(self, plan: Plan) -> Stage | None:

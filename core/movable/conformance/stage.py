@@ -25,6 +25,7 @@ from movable.operation import operations
 from movable.oracles.oracles import Audits, Oracles
 from movable.page import Page
 from movable.sched.exploration import Exploration, Strategy
+from movable.sched.lock_points import LockPoints
 from movable.sched.tasks import MAIN
 
 FRAMES, PAGEBLOCK_ORDER, ORDERS = 256, 3, 6
@@ -36,7 +37,7 @@ AUDITS: Audits = "at the end"
 
 
 class Stage:
-    """The scene of one plan.
+    """The scene of one plan; there is one at a time, since whoever watches sees every point.
 
     :raises BadInput: the driver keeps something that cannot be put back between schedules.
     """
@@ -54,6 +55,10 @@ class Stage:
         for step in plan.prepare:
             self._call(step)
         self.oracles.attach()
+        self._points = LockPoints()
+        self._points.start()
+        worker = declared.worker_of(kind)
+        self._flush = getattr(self.driver, worker) if worker else None
         self._work = [(part.name, self._task(part)) for part in plan.tasks]
         self.pages = self.published()
         roots = (("driver", self.driver), ("memory", self.memory), ("machine", self.machine))
@@ -66,6 +71,7 @@ class Stage:
 
     def close(self) -> None:
         """Watch no more."""
+        self._points.stop()
         self.oracles.detach()
         self.machine.close()
         MAIN.forget_locks()
@@ -140,9 +146,8 @@ class Stage:
         return None
 
     def _at_end(self) -> None:
-        worker = self.declared.worker_of(self.kind)
-        if worker:
-            getattr(self.driver, worker)()
+        if self._flush:
+            self._flush()
         self.oracles.at_end(self.exploration.tasks)
 
 

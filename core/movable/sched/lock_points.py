@@ -1,0 +1,52 @@
+"""`LockPoints`: in an exploration, locks and allocations are points, too.
+
+So a race is found in a driver whose author has marked no points at all: what is not done under one
+lock can be interrupted where the lock is let go of, and before it is taken.
+"""
+
+from __future__ import annotations
+
+from movable.sched import lock_watch, tasks
+from movable.sched.lock_watch import Watched
+
+_labels: dict[object, tuple[str, str]] = {}
+
+
+class LockPoints:
+    """Watches while it is started (:meth:`start`, :meth:`stop`)."""
+
+    def start(self) -> None:
+        """From now on tasks can be interrupted at locks."""
+        lock_watch.watchers.append(self)
+
+    def stop(self) -> None:
+        """Undo :meth:`start`."""
+        lock_watch.watchers.remove(self)
+
+    def wants(self, lock: Watched, shared: bool, nested: bool) -> None:
+        """Before a lock is taken, if need be by waiting for it."""
+        tasks.here.at_point(_named(lock)[0])
+
+    def took(self, lock: Watched, shared: bool) -> None:
+        """No point: nobody could do what he could not have done before."""
+
+    def let_go(self, lock: Watched) -> None:
+        """After a lock is let go of."""
+        tasks.here.at_point(_named(lock)[1])
+
+    def allocates(self) -> None:
+        """Before memory is allocated."""
+        tasks.here.at_point("allocates")
+
+
+def _named(lock: Watched) -> tuple[str, str]:
+    """The labels of its two points, which tell kinds of locks, not pages."""
+    kind = lock.lock_class
+    labels = _labels.get(kind) if isinstance(kind, (str, tuple)) else _new(type(lock).__name__)
+    if labels is None:
+        labels = _labels[kind] = _new(kind if isinstance(kind, str) else str(kind[-1]))
+    return labels
+
+
+def _new(name: str) -> tuple[str, str]:
+    return f"wants {name}", f"let go of {name}"
