@@ -217,7 +217,8 @@ class Contract(Walk):
             detail = f"raised {type(error).__name__}: {error}"
             self._violated(Problem(RAISING[hook], detail), page, hook, error)
         finally:
-            self.inside.remove(call)
+            if call in self.inside:  # unless it was given up, and forgotten by `reset`
+                self.inside.remove(call)
         for lock in here.spinning:
             if lock not in held:
                 self._violated(Problem("L11", f"returned, and keeps {lock!r}"), page, hook)
