@@ -82,7 +82,9 @@ class TapeDiverged(MovableError):
 
     def __init__(self, step: int, expected: str, found: str) -> None:
         self.step, self.expected, self.found = step, expected, found
-        super().__init__(f"the tape no longer fits at step {step}: expected {expected}, found {found}")
+        super().__init__(
+            f"the tape no longer fits at step {step}: expected {expected}, found {found}"
+        )
 
 
 class BackOff(MovableError):

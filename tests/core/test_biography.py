@@ -13,6 +13,8 @@ from movable.observers.biography import SENTENCES, Biography, tell
 from movable.observers.contract import Contract
 from movable.page_flags import PG_isolated
 from movable.sched import Race, point
+from movable.sched.exploration import Exploration
+from movable.sched.told import Turn, Turns
 
 
 class Scene:
@@ -187,3 +189,19 @@ def test_there_is_a_sentence_for_each_point_of_the_vms() -> None:
     from movable.mm import steps
 
     assert set(steps.POINTS) | POINTS.keys() == SENTENCES.keys()
+
+
+def test_in_an_exploration_each_deed_has_its_doer(scene: Scene) -> None:
+    """Whose stacks go on from schedule to schedule, and switch without a hub between them."""
+    page = scene.shelf.store(1)
+    work = [
+        ("compactor", lambda: scene.vm.isolate(page)),
+        ("guest", lambda: scene.shelf.drop(page)),
+    ]
+
+    Exploration().run(work, Turns([Turn("compactor", "isolated", 1, "guest")]))
+
+    story = scene.biography.story(page)
+    assert "guest gave it up (clear_movable)" in story
+    assert "compactor took a reference to look at it" in story
+    assert "main published it for shelf" in story

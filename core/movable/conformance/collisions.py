@@ -57,7 +57,9 @@ class Draw:
 
     def _pages(self, steps: tuple[Step, ...]) -> int:
         """How many pages the driver has published after *steps*; too many, if they failed."""
-        plan = Plan(collision="preparations", config=dict(self.declared.config), prepare=steps, tasks=())
+        plan = Plan(
+            collision="preparations", config=dict(self.declared.config), prepare=steps, tasks=()
+        )
         try:
             stage = Stage(self.name, self.kind, self.declared, plan)
         except MovableError:

@@ -52,6 +52,10 @@ OF_A_LOOK = frozenset(NUMBER[event] for event in LOOKING)
 
 GIVEN_UP: tuple[int, ...] = tuple(row[NUMBER[Event.GIVE_UP]] for row in NEXT)
 """By state: what it becomes when the driver gives the page up."""
+INDIFFERENT: tuple[bool, ...] = tuple(
+    after < 0 and number not in LOCKED_BY_VM for number, after in enumerate(GIVEN_UP)
+)
+"""By state: that the driver gives the page up makes no difference there, or none any more."""
 QUIET = frozenset(
     NUMBER[state]
     for state in (

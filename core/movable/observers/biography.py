@@ -77,6 +77,8 @@ class Biography:
         self._mappings: list[AddressSpace] = []
         self._frames: Frames | None = None
         self._seen: list[tuple[int, int, int]] = []
+        self._stacks: dict[Any, str] = {}
+        """By greenlet: whose it is."""
 
     def __repr__(self) -> str:
         return f"<Biography [{len(self.deeds)} deeds]>"
@@ -97,6 +99,7 @@ class Biography:
         if not self._mappings:
             sched.unsubscribe(self._watch)
             greenlet.settrace(self._tracer)
+            self._stacks.clear()
 
     # To be read.
 
@@ -154,7 +157,10 @@ class Biography:
 
     def _switched(self, _event: str, greenlets: tuple[Any, Any]) -> None:
         """One task stops and another goes on (greenlet.settrace())."""
-        self._notice(who=getattr(greenlets[0], "task", MAIN).name)
+        left, entered = greenlets
+        self._notice(who=self._stacks.get(left, MAIN.name))
+        if entered.parent is not None:  # on the stack that all others were made from, main runs
+            self._stacks[entered] = context().name
 
     def _notice(self, label: str = "", page: Page | None = None, who: str | None = None) -> None:
         """Write down how pages have changed since the last time; *label* explains some of it."""

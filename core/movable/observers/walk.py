@@ -19,6 +19,7 @@ from movable.observers.automaton import (
     EVENT,
     FIRST_LOOK,
     FREE,
+    INDIFFERENT,
     MASK,
     MOVABLE,
     NEXT,
@@ -119,7 +120,11 @@ class Walk:
         else:
             state = self._states.get(pfn, FREE)
             after = NEXT[state][event]
-            if not FREE < after < FIRST_LOOK or after == MOVABLE or self._words[pfn] == BARE:
+            if (
+                not FREE < after < FIRST_LOOK
+                or after == MOVABLE
+                or (self._words[pfn] == BARE and not INDIFFERENT[state])
+            ):
                 self._watch_closely(event, page, label)
                 return
             self._states[pfn] = after
@@ -163,6 +168,24 @@ class Walk:
         self._violated(Problem(a.MUST_SHOW[event], "is not what the page says"), page, call)
 
     # The walk.
+
+    def _asked(self, event: int, page: Page, call: str) -> None:
+        """A hook is called or has answered: as :meth:`_happens`, and as quick as a point."""
+        pfn = page.pfn
+        looks = self._looks.get(pfn)
+        if looks is not None:
+            here = context()
+            after = NEXT[looks.get(here, NO_LOOK)][event]
+            if FIRST_LOOK <= after < AS_BEFORE:
+                looks[here] = after
+                return
+        else:
+            state = self._states.get(pfn, FREE)
+            after = NEXT[state][event]
+            if after > MOVABLE and (self._words[pfn] != BARE or INDIFFERENT[state]):
+                self._states[pfn] = after
+                return
+        self._happens(event, page, call)
 
     def _happens(self, event: int, page: Page, call: str) -> None:
         """Move *page*, or the running CPU's look at it, along the table."""

@@ -180,9 +180,11 @@ class Oracles:
         one.stirred = True
 
     def _left(self, one: Watched, name: str) -> None:
+        if one.doors.inside:
+            return  # a device that somebody else still uses is not gone
         hooks = [page for _, _, page, _ in self.contract.inside if page.mapping is one.mapping]
         one.teardown.returned(name, hooks)
-        if self.often and not one.doors.inside:
+        if self.often:
             self._settle(one, f"after {one.mapping.name}.{name}")
 
     def _judge(self, hook: str, mapping: AddressSpace, page: Page, answer: Any) -> None:

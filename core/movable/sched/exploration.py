@@ -252,4 +252,3 @@ class Exploration:
         for task in self.tasks:
             tasks.here = task
             task.abandon()
-
