@@ -22,6 +22,9 @@ from movable.sched.strategies import Delays, Fifo, Pct, RandomWalk
 
 SCHEDULES_OF_A_PLAN = 256
 """At most, where a strategy has no end of its own."""
+WITH_LOCK_RULES = 4
+"""In how many schedules of a plan the rules about locks are watched: that takes as long again, and
+they are learned from what is asked for, not from what collides."""
 STRATEGIES = ("mix", "fifo", "random", "pct", "delays")
 """`mix` is a bit of each: no strategy finds everything soonest."""
 
@@ -48,6 +51,8 @@ class Found:
     schedule: int
     """How many schedules had been played until then."""
     strategy: str
+    lock_rules: bool
+    """The rules about locks were watched."""
 
 
 @dataclass
@@ -55,6 +60,7 @@ class Hunt:
     """What was played, and what was found."""
 
     schedules: int = 0
+    of_this_plan: int = 0
     steps: int = 0
     longest: int = 0
     """Steps of the longest schedule."""
@@ -107,6 +113,7 @@ def hunt(
     for number, plan in enumerate(plans(name, kind, declared, seed)):
         if played.schedules >= schedules:
             break
+        played.of_this_plan = 0
         stage = Stage(name, kind, declared, plan)
         orders = Orders(stage.exploration, strategy, depth, f"{seed}/{number}")
         try:
@@ -164,7 +171,9 @@ class Orders:
 
 def _play(stage: Stage, order: Strategy, played: Hunt) -> None:
     run = stage.exploration
-    error = stage.run(order)
+    lock_rules = played.of_this_plan < WITH_LOCK_RULES
+    error = stage.run(order, lock_rules)
+    played.of_this_plan += 1
     played.schedules += 1
     played.steps += run.steps
     played.orders.add(run.digest() + str(len(played.delays)).encode())
@@ -174,5 +183,6 @@ def _play(stage: Stage, order: Strategy, played: Hunt) -> None:
     if not played.times[rule]:
         took = tuple(run.deviations)
         kind = type(order).__name__
-        played.found.append(Found(rule, str(error), stage.plan, took, played.schedules, kind))
+        where = (played.schedules, kind, lock_rules)
+        played.found.append(Found(rule, str(error), stage.plan, took, *where))
     played.times[rule] += 1

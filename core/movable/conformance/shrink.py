@@ -30,7 +30,7 @@ class Shrinker:
 
     def __init__(self, name: str, kind: type[Any], declared: Declared, found: Found) -> None:
         self.name, self.kind, self.declared = name, kind, declared
-        self.rule, self.plan = found.rule, found.plan
+        self.rule, self.plan, self.lock_rules = found.rule, found.plan, found.lock_rules
         self.deviations: tuple[Deviation, ...] = found.deviations
         self.turns: list[Turn] = []
         self.schedules = 0
@@ -41,7 +41,8 @@ class Shrinker:
         self._fewer_deviations()
         while any(self._try(plan) for plan in smaller(self.plan)):
             pass
-        return Found(self.rule, self.message, self.plan, self.deviations, self.schedules, "shrunk")
+        where = (self.schedules, "shrunk", self.lock_rules)
+        return Found(self.rule, self.message, self.plan, self.deviations, *where)
 
     def _fewer_deviations(self) -> None:
         """With few delays if that is enough; else leave out what can be left out."""
@@ -67,7 +68,7 @@ class Shrinker:
     def _told(self, stage: Stage) -> list[Turn]:
         """The deviations as turns."""
         counted = Counted(self.deviations)
-        stage.run(counted)
+        stage.run(counted, self.lock_rules)
         return counted.turns
 
     def _try(self, plan: Plan) -> bool:
@@ -95,7 +96,7 @@ class Shrinker:
     def _fails(self, stage: Stage, order: Strategy) -> bool:
         """Play *order*; if it breaks the same rule with fewer deviations, keep them."""
         self.schedules += 1
-        error = stage.run(order)
+        error = stage.run(order, self.lock_rules)
         if error is None or rule_of(error) != self.rule:
             return False
         self.message = str(error)

@@ -5,8 +5,8 @@ Each schedule finds memory and driver as they were when the plan's preparations 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from movable.errors import (
 )
 from movable.machine import Machine
 from movable.mm.memory import Memory
+from movable.observers.lock_rules import LockRules
 from movable.operation import operations
 from movable.oracles.oracles import Audits, Oracles
 from movable.page import Page
@@ -133,10 +134,30 @@ class Stage:
 
     # Schedules.
 
-    def run(self, strategy: Strategy) -> Exception | None:
-        """Play the plan once; what went wrong."""
+    def run(self, strategy: Strategy, lock_rules: bool = False) -> Exception | None:
+        """Play the plan once; what went wrong.
+
+        :param lock_rules: watch in which order locks are taken, and which are held in allocations,
+            too; it takes as long again.
+        """
         self.checkpoint.restore()
         self.oracles.reset()
+        with self._watched(lock_rules):
+            return self._play(strategy)
+
+    @contextmanager
+    def _watched(self, lock_rules: bool) -> Iterator[None]:
+        if not lock_rules:
+            yield
+            return
+        rules = LockRules()
+        self.mapping.attach(rules)
+        try:
+            yield
+        finally:
+            self.mapping.detach(rules)
+
+    def _play(self, strategy: Strategy) -> Exception | None:
         try:
             self.exploration.run(self._work, strategy)
             self._at_end()

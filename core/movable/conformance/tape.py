@@ -43,6 +43,8 @@ class Tape(BaseModel):
     message: str
     plan: Plan
     deviations: tuple[Deviation, ...]
+    lock_rules: bool
+    """The rules about locks are watched."""
     events: str
     """SHA-256 of every point that was passed, and by whom."""
 
@@ -53,7 +55,8 @@ class Tape(BaseModel):
         :raises BadInput: it does not go the same way each time.
         """
         declared = Declared.of(kind)
-        plays = {play(name, kind, declared, found.plan, found.deviations) for _ in range(TIMES)}
+        told = (found.plan, found.deviations, found.lock_rules)
+        plays = {play(name, kind, declared, *told) for _ in range(TIMES)}
         if len(plays) > 1:
             problem = f"breaks {found.rule} in one of several plays of the same schedule"
             remedy = "let it use neither time nor unseeded chance, nor what survives between runs"
@@ -67,6 +70,7 @@ class Tape(BaseModel):
             message=message,
             plan=found.plan,
             deviations=found.deviations,
+            lock_rules=found.lock_rules,
             events=events,
         )
 
@@ -96,7 +100,8 @@ class Tape(BaseModel):
         :raises TapeDiverged: it no longer fits.
         """
         declared = Declared.of(kind)
-        rule, message, _ = play(self.driver, kind, declared, self.plan, self.deviations)
+        told = (self.plan, self.deviations, self.lock_rules)
+        rule, message, _ = play(self.driver, kind, declared, *told)
         return rule, message
 
 
@@ -125,7 +130,12 @@ class Logged(Follow):
 
 
 def play(
-    name: str, kind: type[Any], declared: Declared, plan: Plan, deviations: Sequence[Deviation]
+    name: str,
+    kind: type[Any],
+    declared: Declared,
+    plan: Plan,
+    deviations: Sequence[Deviation],
+    lock_rules: bool,
 ) -> tuple[str, str, str]:
     """Rule and message of what goes wrong, empty if nothing does, and a hash of the events.
 
@@ -134,7 +144,7 @@ def play(
     stage = Stage(name, kind, declared, plan)
     try:
         follow = Logged(deviations)
-        error = stage.run(follow)
+        error = stage.run(follow, lock_rules)
     finally:
         stage.close()
     if isinstance(error, TapeDiverged):
