@@ -126,6 +126,9 @@ UNMARKED = frozenset(
 )
 """Events that no point marks."""
 
+EVENTS_OF_THE_VM = frozenset(Event) - {Event.ALLOCATE, Event.PUBLISH, Event.GIVE_UP}
+"""Those that it marks, or that are calls and answers."""
+
 POINTS: dict[str, Event] = {event.value: event for event in Event if event not in UNMARKED}
 """The VM's point labels that are events of a page's life; "target allocated" and "target locked"
 are not: their page has no life of its own yet."""

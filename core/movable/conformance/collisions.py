@@ -6,7 +6,7 @@ schedule, because it is over at once or goes on for too long, is drawn anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -18,9 +18,9 @@ from movable.errors import MovableError
 from movable.operation import Operation, operations
 from movable.sched.strategies import Fifo
 
-FEWEST_PAGES, MOST_PAGES = 4, 10
+FEWEST_PAGES, MOST_PAGES = 4, 8
 """Movable pages that a driver has when tasks begin."""
-FEWEST_STEPS, MOST_STEPS = 10, 400
+FEWEST_STEPS, MOST_STEPS = 10, 240
 ATTEMPTS = 40
 COMPACT, PUT_BACK = Step(do="compact"), Step(do="put back")
 
@@ -88,19 +88,21 @@ class Draw:
         return Part(name=name, steps=(self.step(operations(self.kind)[verb]),))
 
 
-Kind = Callable[[Draw], tuple[Part, ...] | None]
+Kind = Callable[[Draw], tuple[Part, ...]]
 CPU0 = Part(name="cpu0", steps=(COMPACT,))
 CPU1 = Part(name="cpu1", steps=(COMPACT,))
 
 
-def _teardown(draw: Draw) -> tuple[Part, ...] | None:
+def _teardown(draw: Draw) -> tuple[Part, ...]:
     verb = draw.declared.teardown_of(draw.kind)
-    return (CPU0, CPU1, draw.named("teardown", verb)) if verb else None
+    assert verb
+    return CPU0, CPU1, draw.named("teardown", verb)
 
 
-def _worker(draw: Draw) -> tuple[Part, ...] | None:
+def _worker(draw: Draw) -> tuple[Part, ...]:
     verb = draw.declared.worker_of(draw.kind)
-    return (CPU0, draw.users("user0"), draw.named("worker", verb)) if verb else None
+    assert verb
+    return CPU0, draw.users("user0"), draw.named("worker", verb)
 
 
 COLLISIONS: dict[str, Kind] = {
@@ -121,20 +123,29 @@ COLLISIONS: dict[str, Kind] = {
     "teardown": _teardown,
     "worker": _worker,
 }
-"""By name: the tasks; None if the driver has no such operation."""
+"""By name: the tasks, for a driver that has such an operation."""
 
 
-def plans(name: str, kind: type[Any], declared: Declared, seed: int) -> Iterator[Plan]:
-    """Plans for ever, of each kind of collision in turn.
+def applicable(kind: type[Any], declared: Declared) -> list[str]:
+    """The collisions for which the driver has the operations."""
+    missing = {
+        "teardown": declared.teardown_of(kind) is None,
+        "worker": declared.worker_of(kind) is None,
+    }
+    return [name for name in COLLISIONS if not missing.get(name)]
+
+
+def plan_number(
+    number: int, name: str, kind: type[Any], declared: Declared, seed: int
+) -> Plan | None:
+    """One of the plans of *seed*: each kind of collision comes in turn. None if what was drawn
+    takes no schedule, or goes on for too long.
 
     :raises BadInput: the driver cannot be put back between schedules.
     """
-    for round_ in range(1 << 30):
-        for collision in COLLISIONS:
-            random = Random(f"{seed}/{round_}/{collision}")
-            plan = draw_plan(name, kind, declared, collision, random)
-            if plan:
-                yield plan
+    names = applicable(kind, declared)
+    random = Random(f"{seed}/{number}")
+    return draw_plan(name, kind, declared, names[number % len(names)], random)
 
 
 def draw_plan(
@@ -144,8 +155,6 @@ def draw_plan(
     for _ in range(ATTEMPTS):
         draw = Draw(name, kind, declared, random)
         tasks = COLLISIONS[collision](draw)
-        if tasks is None:
-            return None
         config = dict(declared.config)
         plan = Plan(collision=collision, config=config, prepare=draw.prepare(), tasks=tasks)
         if _takes_a_while(Stage(name, kind, declared, plan)):

@@ -7,12 +7,12 @@ how many processes there are.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import cycle, islice, repeat
+from itertools import cycle, islice, product, repeat
 from typing import Any
 
-from movable.conformance.collisions import plans
+from movable.conformance.collisions import plan_number
 from movable.conformance.declared import Declared
 from movable.conformance.plan import Plan
 from movable.conformance.stage import Stage
@@ -20,8 +20,8 @@ from movable.errors import AuditFailed, BadInput, ContractViolation, Deadlock, L
 from movable.sched.exploration import Deviation, Exploration, Strategy
 from movable.sched.strategies import Delays, Fifo, Pct, RandomWalk
 
-SCHEDULES_OF_A_PLAN = 256
-"""At most, where a strategy has no end of its own."""
+SCHEDULES_OF_A_PLAN = 512
+MOST_WITH_DELAYS = 1 << 14
 WITH_LOCK_RULES = 4
 """In how many schedules of a plan the rules about locks are watched: that takes as long again, and
 they are learned from what is asked for, not from what collides."""
@@ -60,7 +60,6 @@ class Hunt:
     """What was played, and what was found."""
 
     schedules: int = 0
-    of_this_plan: int = 0
     steps: int = 0
     longest: int = 0
     """Steps of the longest schedule."""
@@ -68,6 +67,10 @@ class Hunt:
     """A digest of each order that was played, and of which plan."""
     pairs: set[tuple[str, str]] = field(default_factory=set)
     """Point at which a task was left, point from which another went on."""
+    reachable: set[tuple[str, str]] = field(default_factory=set)
+    """Pairs of a point at which some task of a plan was left, and one from which some went on."""
+    rows: set[tuple[int, int]] = field(default_factory=set)
+    """State and event, by their numbers in automaton.py: the rows of the table that were taken."""
     found: list[Found] = field(default_factory=list)
     times: Counter[str] = field(default_factory=Counter)
     """How often each rule was broken."""
@@ -85,47 +88,71 @@ class Hunt:
         self.schedules += other.schedules
         self.steps += other.steps
         self.longest = max(self.longest, other.longest)
-        self.orders |= other.orders
+        self.orders |= {order + str(len(self.delays)).encode() for order in other.orders}
         self.pairs |= other.pairs
+        self.reachable |= other.reachable
+        self.rows |= other.rows
         self.times += other.times
         self.plans += other.plans
         self.delays += other.delays
 
 
-def hunt(
-    name: str,
-    kind: type[Any],
-    declared: Declared,
-    schedules: int,
-    *,
-    strategy: str = "mix",
-    depth: int = 2,
-    seed: int = 0,
-) -> Hunt:
-    """Play *schedules* schedules of *kind*.
+@dataclass(frozen=True)
+class Search:
+    """What to look for mistakes in, and how.
 
-    :param depth: of PCT, and the largest number of delays that are tried in every place.
+    :ivar depth: of PCT, and the largest number of delays that are tried in every place.
+    """
+
+    name: str
+    kind: type[Any]
+    declared: Declared
+    strategy: str = "mix"
+    depth: int = 2
+    seed: int = 0
+
+    @property
+    def quota(self) -> int:
+        """How many schedules of one plan are played at most."""
+        return {"fifo": 1, "delays": MOST_WITH_DELAYS}.get(self.strategy, SCHEDULES_OF_A_PLAN)
+
+    def shares(self, schedules: int) -> list[tuple[int, int]]:
+        """Numbers of plans and how many schedules of each, which make *schedules* in all."""
+        whole, rest = divmod(schedules, self.quota)
+        return [*((n, self.quota) for n in range(whole)), *([(whole, rest)] if rest else [])]
+
+
+def hunt(search: Search, shares: Iterable[tuple[int, int]]) -> Hunt:
+    """Play plans, each in so many orders; *shares* are their numbers and how many.
+
     :raises BadInput: there is no such strategy, or the driver cannot be put back between schedules.
     """
-    if strategy not in STRATEGIES:
-        raise BadInput("--strategy", f"there is no {strategy!r}", hint(strategy, STRATEGIES))
+    if search.strategy not in STRATEGIES:
+        remedy = hint(search.strategy, STRATEGIES)
+        raise BadInput("--strategy", f"there is no {search.strategy!r}", remedy)
     played = Hunt()
-    for number, plan in enumerate(plans(name, kind, declared, seed)):
-        if played.schedules >= schedules:
-            break
-        played.of_this_plan = 0
-        stage = Stage(name, kind, declared, plan)
-        orders = Orders(stage.exploration, strategy, depth, f"{seed}/{number}")
-        try:
-            for order in islice(orders, schedules - played.schedules):
-                _play(stage, order, played)
-        finally:
-            stage.close()
-        played.plans[plan.collision] += 1
-        played.delays.append(orders.complete)
-        played.longest = max(played.longest, stage.exploration.longest)
-        played.pairs |= stage.exploration.pairs
+    for number, schedules in shares:
+        plan = plan_number(number, search.name, search.kind, search.declared, search.seed)
+        if plan is not None:
+            _play_plan(search, plan, f"{search.seed}/{number}", schedules, played)
     return played
+
+
+def _play_plan(search: Search, plan: Plan, seed: str, schedules: int, played: Hunt) -> None:
+    stage = Stage(search.name, search.kind, search.declared, plan)
+    orders = Orders(stage.exploration, search.strategy, search.depth, seed)
+    try:
+        for number, order in enumerate(islice(orders, schedules)):
+            _play(stage, order, number < WITH_LOCK_RULES, played)
+    finally:
+        stage.close()
+    played.plans[plan.collision] += 1
+    played.delays.append(orders.complete)
+    played.longest = max(played.longest, stage.exploration.longest)
+    played.pairs |= stage.exploration.pairs
+    pairs = stage.exploration.pairs
+    played.reachable |= set(product({left for left, _ in pairs}, {to for _, to in pairs}))
+    played.rows |= stage.oracles.contract.rows
 
 
 class Orders:
@@ -145,18 +172,20 @@ class Orders:
     def __iter__(self) -> Iterator[Strategy]:
         match self.strategy:
             case "fifo":
-                yield from self._delayed(0)
+                yield from self.delayed(0)
             case "delays":
-                yield from self._delayed(self.depth)
+                yield from self.delayed(self.depth)
             case "mix":
-                count = 0
-                for count, order in enumerate(self._delayed(1), 1):
-                    yield order
-                yield from islice(cycle(self._drawn.values()), count)
+                yield from self._mixed()
             case _:
-                yield from repeat(self._drawn[self.strategy], SCHEDULES_OF_A_PLAN)
+                yield from repeat(self._drawn[self.strategy])
 
-    def _delayed(self, most: int) -> Iterator[Strategy]:
+    def _mixed(self) -> Iterator[Strategy]:
+        """First what differs least from first come, first served, and then anything."""
+        yield from islice(self.delayed(1), SCHEDULES_OF_A_PLAN // 2)
+        yield from cycle(self._drawn.values())
+
+    def delayed(self, most: int) -> Iterator[Strategy]:
         """Every order with up to *most* delays, those with fewer first."""
         todo: deque[tuple[int, ...]] = deque([()])
         while todo:
@@ -169,11 +198,9 @@ class Orders:
         self.complete = most
 
 
-def _play(stage: Stage, order: Strategy, played: Hunt) -> None:
+def _play(stage: Stage, order: Strategy, lock_rules: bool, played: Hunt) -> None:
     run = stage.exploration
-    lock_rules = played.of_this_plan < WITH_LOCK_RULES
     error = stage.run(order, lock_rules)
-    played.of_this_plan += 1
     played.schedules += 1
     played.steps += run.steps
     played.orders.add(run.digest() + str(len(played.delays)).encode())
@@ -182,7 +209,6 @@ def _play(stage: Stage, order: Strategy, played: Hunt) -> None:
     rule = rule_of(error)
     if not played.times[rule]:
         took = tuple(run.deviations)
-        kind = type(order).__name__
-        where = (played.schedules, kind, lock_rules)
+        where = (played.schedules, type(order).__name__, lock_rules)
         played.found.append(Found(rule, str(error), stage.plan, took, *where))
     played.times[rule] += 1

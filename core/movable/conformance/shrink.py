@@ -7,10 +7,10 @@ tried first, because most mistakes need no more: a long random schedule then shr
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
-from movable.conformance.declared import Declared
-from movable.conformance.hunt import Found, Orders, rule_of
+from movable.conformance.hunt import Found, Orders, Search, rule_of
 from movable.conformance.plan import Part, Plan, Step
 from movable.conformance.stage import Stage
 from movable.errors import MovableError
@@ -28,8 +28,8 @@ class Shrinker:
     :ivar schedules: how many schedules that took.
     """
 
-    def __init__(self, name: str, kind: type[Any], declared: Declared, found: Found) -> None:
-        self.name, self.kind, self.declared = name, kind, declared
+    def __init__(self, search: Search, found: Found) -> None:
+        self.search = search
         self.rule, self.plan, self.lock_rules = found.rule, found.plan, found.lock_rules
         self.deviations: tuple[Deviation, ...] = found.deviations
         self.turns: list[Turn] = []
@@ -85,13 +85,8 @@ class Shrinker:
         return found
 
     def _few_delays(self, stage: Stage) -> bool:
-        orders = Orders(stage.exploration, "delays", DELAYS, "")
-        for number, order in enumerate(orders):
-            if number == MOST_ORDERS:
-                return False
-            if self._fails(stage, order):
-                return True
-        return False
+        orders = Orders(stage.exploration, "delays", DELAYS, "").delayed(DELAYS)
+        return any(self._fails(stage, order) for order in islice(orders, MOST_ORDERS))
 
     def _fails(self, stage: Stage, order: Strategy) -> bool:
         """Play *order*; if it breaks the same rule with fewer deviations, keep them."""
@@ -106,7 +101,7 @@ class Shrinker:
 
     def _stage(self, plan: Plan) -> Stage | None:
         try:
-            return Stage(self.name, self.kind, self.declared, plan)
+            return Stage(self.search.name, self.search.kind, self.search.declared, plan)
         except MovableError:  # what is left out was needed
             return None
 

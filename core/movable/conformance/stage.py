@@ -64,7 +64,7 @@ class Stage:
         self.pages = self.published()
         roots = (("driver", self.driver), ("memory", self.memory), ("machine", self.machine))
         roots = (*roots, ("lent", self.pressed))
-        outside = (self.memory.trace, self.memory.pages, self.memory.engine)
+        outside = (self.memory.trace, self.memory.pages, self.oracles, self.oracles.contract)
         self.checkpoint = Checkpoint(roots, outside)
 
     def __repr__(self) -> str:

@@ -16,10 +16,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from movable.conformance.declared import Declared
-from movable.conformance.hunt import Found, rule_of
+from movable.conformance.hunt import Found, Search, rule_of
 from movable.conformance.plan import Plan
 from movable.conformance.stage import Stage
-from movable.errors import BadInput, TapeDiverged
+from movable.errors import BadInput, ContractViolation, TapeDiverged
+from movable.observers.biography import Biography, tell
 from movable.sched.exploration import Deviation, Exploration
 from movable.sched.runner import Runner
 from movable.sched.told import Follow
@@ -49,14 +50,14 @@ class Tape(BaseModel):
     """SHA-256 of every point that was passed, and by whom."""
 
     @classmethod
-    def record(cls, name: str, kind: type[Any], found: Found, seed: int) -> Tape:
+    def record(cls, search: Search, found: Found) -> Tape:
         """Play what was found three times, and keep it.
 
         :raises BadInput: it does not go the same way each time.
         """
-        declared = Declared.of(kind)
+        name, kind = search.name, search.kind
         told = (found.plan, found.deviations, found.lock_rules)
-        plays = {play(name, kind, declared, *told) for _ in range(TIMES)}
+        plays = {play(name, kind, search.declared, *told) for _ in range(TIMES)}
         if len(plays) > 1:
             problem = f"breaks {found.rule} in one of several plays of the same schedule"
             remedy = "let it use neither time nor unseeded chance, nor what survives between runs"
@@ -65,7 +66,7 @@ class Tape(BaseModel):
         return cls(
             driver=name,
             versions=versions(kind),
-            seed=seed,
+            seed=search.seed,
             invariant=invariant,
             message=message,
             plan=found.plan,
@@ -103,6 +104,21 @@ class Tape(BaseModel):
         told = (self.plan, self.deviations, self.lock_rules)
         rule, message, _ = play(self.driver, kind, declared, *told)
         return rule, message
+
+
+    def story(self, kind: type[Any]) -> str:
+        """What happens, step by step: of the page that it is about, if it is about one."""
+        stage = Stage(self.driver, kind, Declared.of(kind), self.plan)
+        biography = Biography()
+        stage.mapping.attach(biography)
+        try:
+            error = stage.run(Follow(self.deviations), self.lock_rules)
+        finally:
+            stage.mapping.detach(biography)
+            stage.close()
+        about = error if isinstance(error, ContractViolation) else None
+        story = tell(biography, about)
+        return story if about else f"{story}\n{error}"
 
 
 class Logged(Follow):

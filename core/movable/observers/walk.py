@@ -61,6 +61,8 @@ class Walk:
         """Pages that a driver let go of and that are neither moved nor taken back."""
         self._unseen: dict[AddressSpace, int] = {}
         """How many pages were isolated before this was attached, and have not been met since."""
+        self.rows: set[tuple[int, int]] = set()
+        """State and event: the rows of the table that have been taken."""
         self._spoilt: set[int] = set()
         """Pages about which a promise was broken: nothing more is said until they begin anew."""
 
@@ -109,7 +111,10 @@ class Walk:
         looks = self._looks.get(pfn)
         if looks is not None:
             here = context()
-            after = NEXT[looks.get(here, NO_LOOK)][event]
+            look = looks.get(here, NO_LOOK)
+            after = NEXT[look][event]
+            if after >= 0:
+                self.rows.add((look, event))
             if FIRST_LOOK <= after < AS_BEFORE:
                 looks[here] = after
             elif after == AS_BEFORE and len(looks) == 1:
@@ -127,6 +132,7 @@ class Walk:
             ):
                 self._watch_closely(event, page, label)
                 return
+            self.rows.add((state, event))
             self._states[pfn] = after
         if self._flags[pfn] & MASK[event] != SHOWN[event]:
             self._check_flags(event, page, label)
@@ -175,7 +181,10 @@ class Walk:
         looks = self._looks.get(pfn)
         if looks is not None:
             here = context()
-            after = NEXT[looks.get(here, NO_LOOK)][event]
+            look = looks.get(here, NO_LOOK)
+            after = NEXT[look][event]
+            if after >= 0:
+                self.rows.add((look, event))
             if FIRST_LOOK <= after < AS_BEFORE:
                 looks[here] = after
                 return
@@ -205,7 +214,8 @@ class Walk:
         after = NEXT[state][event]
         if after < 0:
             self._forbidden(state, event, page, call)
-        elif after >= FIRST_LOOK:
+        self.rows.add((state, event))
+        if after >= FIRST_LOOK:
             self._looks.setdefault(pfn, {})[context()] = after
             if after == a.LETTING_GO:  # the page is its driver's again
                 self._states.pop(pfn, None)
@@ -229,6 +239,8 @@ class Walk:
             self._end_look(page.pfn, looks)
             return False
         after = NEXT[look][event]
+        if after >= 0:
+            self.rows.add((look, event))
         if FIRST_LOOK <= after < AS_BEFORE:
             looks[here] = after
             return True

@@ -1,0 +1,152 @@
+"""`race`: hunts in a driver's collisions, and says what was covered and what was not.
+
+The counterpart of `check`, which plays its scenes with one task at work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+from movable.conformance.hunt import Hunt, Search, hunt
+from movable.conformance.shrink import Shrinker
+from movable.conformance.tape import Tape
+from movable.lifecycle import EVENTS_OF_THE_VM, TABLE, Event, State
+from movable.observers import automaton
+
+PLANS_OF_A_JOB = 8
+Say = Callable[[str, float], object]
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A rule that a schedule breaks, made as small as could be."""
+
+    tape: Tape
+    story: str
+    strategy: str
+    """That found it."""
+    schedule: int
+    """How many schedules had been played by then."""
+    times: int
+    """In how many schedules it was broken."""
+    shrunk_from: int
+    """Deviations from first come, first served, when it was found."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As `movable check --json` has it."""
+        return {
+            "invariant": self.tape.invariant,
+            "message": self.tape.message,
+            "strategy": self.strategy,
+            "schedule": self.schedule,
+            "times": self.times,
+            "shrunk_from": self.shrunk_from,
+            "shrunk_to": len(self.tape.deviations),
+            "tape": self.tape.model_dump(mode="json"),
+            "story": self.story.splitlines(),
+        }
+
+
+@dataclass(frozen=True)
+class Races:
+    """What came of all schedules; the same for the same seed, driver and versions."""
+
+    search: Search
+    played: Hunt
+    violations: tuple[Violation, ...]
+
+    @property
+    def states(self) -> list[int]:
+        """Rows of the state table that were taken, and all."""
+        return [len(rows() - set(self.missed)), len(rows())]
+
+    @property
+    def missed(self) -> list[tuple[State, Event]]:
+        """Rows of the state table that no schedule took."""
+        seen = {(automaton.STATES[s], automaton.EVENTS[e]) for s, e in self.played.rows}
+        return [row for row in rows() if row not in seen]
+
+    @property
+    def complete_for_delays(self) -> int | None:
+        """Every order with so many delays was played of every plan; None if that was not tried."""
+        return min(self.played.delays, default=-1) if self.tried_delays else None
+
+    @property
+    def tried_delays(self) -> bool:
+        """Delays are part of the strategy."""
+        return self.search.strategy in ("mix", "delays", "fifo")
+
+    def to_json(self) -> dict[str, Any]:
+        """What races add to the document of `movable check --json`."""
+        played = self.played
+        return {
+            "strategy": self.search.strategy,
+            "schedules": played.schedules,
+            "steps": {"all": played.steps, "longest": played.longest},
+            "distinct": len(played.orders),
+            "plans": dict(played.plans),
+            "coverage": {
+                "states": self.states,
+                "states_missed": [f"{s.value}: {e.value}" for s, e in self.missed],
+                "point_pairs": [len(played.pairs), len(played.reachable | played.pairs)],
+            },
+            "complete_for_delays": self.complete_for_delays,
+            "violations": [violation.to_json() for violation in self.violations],
+        }
+
+    def __str__(self) -> str:
+        """In one line: what was covered, and what was not."""
+        played, (seen, all_) = self.played, self.states
+        complete = self.complete_for_delays
+        delays = f"; complete for {complete} delays" if complete is not None else ""
+        pairs = f"{len(played.pairs)} of at most {len(played.reachable | played.pairs)}"
+        return (
+            f"{played.schedules} schedules ({self.search.strategy}, seed {self.search.seed}) of"
+            f" {sum(played.plans.values())} plans, {len(played.orders)} distinct, up to"
+            f" {played.longest} steps; {seen} of {all_} rows of the state table, {pairs} ordered"
+            f" pairs of points{delays}"
+        )
+
+
+def rows() -> set[tuple[State, Event]]:
+    """The rows of the state table that the VM's steps take."""
+    return {(state, event) for state, row in TABLE.items() for event in row} & {
+        (state, event) for state in State for event in EVENTS_OF_THE_VM
+    }
+
+
+def race(search: Search, schedules: int, jobs: int = 1, say: Say = lambda *_: None) -> Races:
+    """Play *schedules* schedules in *jobs* processes, and make small what goes wrong.
+
+    :raises BadInput: there is no such strategy, or the driver cannot be put back between schedules,
+        or does not do the same twice.
+    """
+    played = Hunt()
+    shares = search.shares(schedules)
+    chunks = [shares[n : n + PLANS_OF_A_JOB] for n in range(0, len(shares), PLANS_OF_A_JOB)]
+    for number, part in enumerate(_hunts(search, chunks, jobs), 1):
+        played.add(part)
+        say(f"{played.schedules} schedules", number / (len(chunks) + 1))
+    violations = []
+    for found in played.found:
+        say(f"making {found.rule} small", len(chunks) / (len(chunks) + 1))
+        small = Shrinker(search, found).shrink()
+        tape = Tape.record(search, small)
+        where = (found.strategy, found.schedule, played.times[found.rule], len(found.deviations))
+        violations.append(Violation(tape, tape.story(search.kind), *where))
+    return Races(search, played, tuple(violations))
+
+
+def _hunts(
+    search: Search, chunks: Sequence[list[tuple[int, int]]], jobs: int
+) -> Iterator[Hunt]:
+    if jobs == 1 or len(chunks) < 2:
+        yield from (hunt(search, chunk) for chunk in chunks)
+        return
+    # Not forked: a process may have threads by now, and greenlets do not survive a fork.
+    with ProcessPoolExecutor(min(jobs, len(chunks)), mp_context=get_context("spawn")) as pool:
+        yield from pool.map(hunt, [search] * len(chunks), chunks)
