@@ -420,3 +420,52 @@ def test_without_audits_only_what_holds_always_is_asked() -> None:
         setattr(scene.cupboard, "wrong", False)  # noqa: B010
         scene.cupboard.look()
         scene.oracles.at_end()
+
+
+class Tidies(Cupboard):
+    """Leaves work for later, in the midst of which its books are wrong."""
+
+    def __init__(self, memory: Any) -> None:
+        super().__init__(memory)
+        self.worker = sched.WorkQueue("tidy")
+
+    @operation
+    def look(self) -> None:
+        self.worker.queue(self.tidy)
+
+    def tidy(self) -> None:
+        self.isolated_pages += 1
+        point("tidying")
+        self.isolated_pages -= 1
+
+
+def test_an_invariant_is_not_asked_while_work_is_half_done() -> None:
+    """Nobody is in an operation, and yet somebody is inside."""
+    with scene_of(Tidies) as scene:
+        scene.race.task("user", scene.cupboard.look).finish()
+        scene.race.tasks[-1].until("tidying")
+        scene.race.task("other", point, "elsewhere").finish()
+        scene.end()
+
+
+def test_a_device_that_somebody_still_uses_is_not_gone() -> None:
+    """What is published then is the other's doing, and D23 says nothing of it."""
+    with scene_of() as scene:
+        user = scene.race.task("user", scene.cupboard.store, 2)
+        user.until("half stored")
+        user.until("half stored")
+        remover = scene.race.task("remover", _remove_published, scene.cupboard)
+        remover.finish()
+        user.finish()
+
+
+def _remove_published(cupboard: Cupboard) -> None:
+    """Teardown while somebody stores, which leaves what is half stored."""
+    published = {handle for handle, page in cupboard.handles.items() if page.movable_tag}
+    kept = {handle: page for handle, page in cupboard.handles.items() if handle not in published}
+    for handle in kept:
+        del cupboard.handles[handle]
+    last = max(published)
+    kept[last] = cupboard.handles.pop(last)
+    cupboard.remove()
+    cupboard.handles |= kept
