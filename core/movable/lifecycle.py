@@ -43,7 +43,6 @@ class State(Enum):
     PUTTING_BACK = "S9 inside putback_page"
     PUT_BACK = "S9 taken back by the driver"
     PUT_BACK_CLEARED = "S9 taken back, no longer isolated"
-    PUT_BACK_UNLOCKED = "S9 taken back, unlocked"
     UNPUBLISHED = "S11 the driver's, no longer published"
     TARGET = "D0 offered as the new page and not taken"
 
@@ -55,6 +54,7 @@ class State(Enum):
     WON = "S4 isolate_page said True"
     REFUSED = "S4 isolate_page said False"
     LEAVING = "S3 given up by the one who looked"
+    LETTING_GO = "S3 put back and unlocked, with the VM's reference still to go"
     AS_BEFORE = "where it was"
 
     @property
@@ -192,8 +192,9 @@ TABLE: dict[State, dict[Event, State]] = {
     S.PUTBACK_LOCKED: {E.ASK_PUTBACK: S.PUTTING_BACK},
     S.PUTTING_BACK: {E.TOOK_BACK: S.PUT_BACK},
     S.PUT_BACK: {E.CLEARED: S.PUT_BACK_CLEARED},
-    S.PUT_BACK_CLEARED: {E.UNLOCKED: S.PUT_BACK_UNLOCKED},
-    S.PUT_BACK_UNLOCKED: {E.PUT: S.MOVABLE, E.GIVE_UP: S.NOTICED},
+    S.PUT_BACK_CLEARED: {E.UNLOCKED: S.LETTING_GO},
+    # From here on the page is its driver's again, and another CPU may isolate it.
+    S.LETTING_GO: {E.PUT: S.AS_BEFORE},
     S.TARGET: {E.TARGET_RETURNED: S.FREE, E.FREED: S.FREE},
 }
 for _state in State:
@@ -201,7 +202,12 @@ for _state in State:
     if not (_state.of_a_look or _state in (S.FREE, S.TARGET, S.AS_BEFORE)):
         TABLE[_state][E.PEEK] = S.PEEKED
 
-LOOKING = frozenset(event for state, row in TABLE.items() if state.of_a_look for event in row)
+LOOKING = frozenset(
+    event
+    for state, row in TABLE.items()
+    if state.of_a_look and state is not S.LETTING_GO
+    for event in row
+)
 """The events of a CPU that looks at a page to isolate it."""
 
 
@@ -290,7 +296,7 @@ AROUND: dict[Event, tuple[Event, ...]] = {
     ),
     E.TOOK_BACK: (
         *(E.UNLIST, E.PUTBACK_LOCKED, E.ASK_PUTBACK, E.TOOK_BACK),
-        *(E.CLEARED, E.UNLOCKED, E.PUT),
+        *(E.CLEARED, E.UNLOCKED),
     ),
 }
 """By a driver's answer: the call, and what the VM does about it before and after.
@@ -318,5 +324,5 @@ def follow_call(state: State, answer: Event) -> State | Forbidden:
         after = follow(now, event)
         if isinstance(after, Forbidden):
             return follow(state, ask)
-        now = state if after is S.AS_BEFORE else after
+        now = {S.AS_BEFORE: state, S.LETTING_GO: S.MOVABLE}.get(after, after)
     return now

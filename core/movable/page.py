@@ -32,6 +32,7 @@ from movable.page_flags import (
 from movable.sched import lock_watch
 from movable.sched.lock_watch import watchers
 from movable.sched.page_lock import PageLock
+from movable.sched.tasks import may_sleep
 
 if TYPE_CHECKING:
     from movable.mapping import AddressSpace
@@ -181,7 +182,11 @@ class Page:
         return True
 
     def lock(self) -> None:
-        """Take the page lock, sleeping until it is free (lock_page())."""
+        """Take the page lock, sleeping until it is free (lock_page()).
+
+        :raises ContractViolation: the caller must not sleep (L10), also if the lock is free.
+        """
+        may_sleep(PageLock(self))
         if watchers:
             lock_watch.wants(PageLock(self))
         if not self.trylock():

@@ -282,3 +282,36 @@ def test_references_of_onlookers_are_not_the_drivers() -> None:
     page.put()
     slow.contract.check_at_rest()
     slow.close()
+
+
+def test_a_page_put_back_may_be_isolated_before_the_last_reference_is_dropped(
+    bench: Bench,
+) -> None:
+    """From the unlock on it is its driver's, though the CPU that put it back still refers to it."""
+    bench.vm.isolate(bench.page)
+    race = Race()
+    putter = race.task("putter", bench.vm.putback, bench.page)
+    other = race.task("other", bench.vm.isolate, bench.page)
+
+    putter.until("unlocked")
+    other.finish()
+    putter.finish()
+
+    assert (other.result, bench.page.refcount) == (True, 2)
+    bench.vm.putback(bench.page)
+    bench.contract.check_at_rest()
+
+
+def test_a_page_put_back_and_freed_leaves_no_look_behind(bench: Bench) -> None:
+    """Its driver frees it before the VM's reference is gone, which then is the last."""
+    bench.vm.isolate(bench.page)
+    race = Race()
+    putter = race.task("putter", bench.vm.putback, bench.page)
+    guest = race.task("guest", bench.shelf.drop, bench.page)
+
+    putter.until("unlocked")
+    guest.finish()
+    putter.finish()
+
+    assert bench.page.refcount == 0
+    bench.contract.check_at_rest()

@@ -22,7 +22,7 @@ from movable import (
 from movable.errors import ContractViolation
 from movable.mm.gfp import GFP_KERNEL, GFP_NOWAIT
 from movable.mm.memory import Memory
-from movable.observers.lock_rules import LockRules
+from movable.observers.lock_rules import Hook, LockRules
 from movable.sched import Race
 from movable.sched.lock_watch import watchers
 
@@ -132,6 +132,20 @@ def test_a_lock_is_not_waited_for_in_hooks_and_held_in_allocations(
     memory.validate()
 
 
+def test_a_lock_that_the_hooks_own_task_holds_is_never_free(
+    memory: Memory, device: Device, rules: LockRules
+) -> None:
+    """The collision itself: this compaction is part of the allocation."""
+    device.store(9)
+    device.during["isolate_page"] = device.use
+
+    with device.conf_sem, pytest.raises(ContractViolation) as error:
+        memory.compact_memory()
+
+    assert error.value.rule == "L05"
+    assert "a lock that its own task has taken in test_a_lock" in error.value.detail
+
+
 def test_a_lock_that_hooks_try_may_be_held_in_allocations(
     memory: Memory, device: Device, rules: LockRules
 ) -> None:
@@ -149,9 +163,9 @@ def test_a_lock_that_is_waited_for_elsewhere_may_be_held_in_allocations(
     memory: Memory, device: Device, rules: LockRules
 ) -> None:
     """Only hooks are called from inside the allocation."""
+    move(memory, device)
     device.grow()
     device.use()
-    move(memory, device)
 
     assert rules.waits == {}
 
@@ -206,6 +220,17 @@ def test_a_page_that_nobody_can_isolate_may_be_locked_meanwhile(
     page.unlock()
 
     assert rules.allocations == {}
+
+
+def test_a_page_that_was_freed_is_not_locked_any_more(memory: Memory, rules: LockRules) -> None:
+    """Freeing resets its flags, whoever forgot to unlock it."""
+    page = memory.alloc_page()
+    page.lock()
+    page.put()
+
+    memory.alloc_page()
+
+    assert not page.locked
 
 
 @pytest.mark.parametrize(("hook", "rule"), [*zip(HOOKS, ("D08", "L07", "L07"), strict=True)])
@@ -331,7 +356,7 @@ def test_one_watches_many_drivers(memory: Memory) -> None:
 
 def test_a_new_schedule_is_in_no_hook(memory: Memory, device: Device, rules: LockRules) -> None:
     """A task that was given up inside one never comes out."""
-    rules._hooks[Race().task("t", bool)] = ["isolate_page"]
+    rules._hooks[Race().task("t", bool)] = [Hook("isolate_page", [])]
 
     rules.begin()
 

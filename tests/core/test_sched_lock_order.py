@@ -205,19 +205,25 @@ def test_a_writer_waits_for_readers_and_they_for_it(
     assert refused(m, getattr(x, second)()).rule == "I19"
 
 
-def test_a_cycle_through_two_readers_is_none(order: LockOrder) -> None:
+@pytest.mark.parametrize("first", ["x", "m"])
+def test_a_cycle_through_two_readers_is_none(order: LockOrder, first: str) -> None:
     """Whoever waits for m has x as a reader, and whoever has m reads x too."""
     x, m = RwLock("x"), SpinLock("m")
+    if first == "m":
+        nest(m, x.read())
     nest(x.read(), m)
 
     nest(m, x.read())
 
 
-def test_who_reads_does_not_write(order: LockOrder) -> None:
-    """It waits for its own share."""
+@pytest.mark.parametrize(("first", "second"), [("read", "write"), ("write", "read")])
+def test_who_reads_does_not_write(order: LockOrder, first: str, second: str) -> None:
+    """It waits for its own share, and the other way round too."""
     lock = RwLock("x")
 
-    assert "waits for itself" in refused(lock.read(), lock.write()).detail
+    error = refused(getattr(lock, first)(), getattr(lock, second)())
+
+    assert "waits for itself" in error.detail
 
 
 # Page locks.
@@ -308,6 +314,18 @@ def test_under_a_context_locks_of_a_class_come_in_any_order(order: LockOrder) ->
     assert refused(mmu, a).rule == "I19"
 
 
+def test_under_a_context_other_locks_still_come_first(order: LockOrder) -> None:
+    """The context sorts out nothing but its own class."""
+    ww_class, mmu = WwClass("reservation"), Mutex("mmu")
+    a = WwMutex(ww_class, "a")
+    nest(a, mmu)
+
+    with mmu, WwAcquireCtx(ww_class) as ctx, pytest.raises(ContractViolation) as error:
+        a.lock(ctx)
+
+    assert error.value.rule == "I19"
+
+
 def test_without_a_context_they_are_plain_mutexes(order: LockOrder) -> None:
     """Nobody backs off."""
     ww_class = WwClass("reservation")
@@ -340,6 +358,7 @@ def test_a_new_schedule_begins_with_nothing_held(order: LockOrder) -> None:
     a.lock()
 
     order.begin()
+    assert "after" not in order.where()
     nest(Mutex("c"))
 
     assert len(order.edges) == 1

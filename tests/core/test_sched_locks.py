@@ -146,13 +146,16 @@ def test_a_waiting_task_lets_the_holder_run_under_until() -> None:
     assert log == ["in holder", "out holder", "in waiter"]
 
 
+@pytest.mark.parametrize("sleep", [Mutex("m").lock, Frames().alloc_page().lock])
 @pytest.mark.parametrize("spinning", [SpinLock("s"), RwLock("s")])
-def test_nobody_sleeps_while_holding_a_spinning_lock(spinning: SpinLock | RwLock) -> None:
-    """Also if the mutex is free this time (might_sleep())."""
+def test_nobody_sleeps_while_holding_a_spinning_lock(
+    spinning: SpinLock | RwLock, sleep: Callable[[], None]
+) -> None:
+    """Also if the mutex or the page is free this time (might_sleep())."""
     take = spinning.write() if isinstance(spinning, RwLock) else spinning
 
     with take, pytest.raises(ContractViolation) as error:
-        Mutex("m").lock()
+        sleep()
 
     assert error.value.rule == "L10"
     assert "main sleeps" in str(error.value)

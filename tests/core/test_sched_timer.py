@@ -223,6 +223,56 @@ def test_only_one_task_calls_an_expired_timer(clock: Clock, log: list[str]) -> N
     assert log.count("barked") == 1
 
 
+def test_each_expiry_in_a_race_has_its_task(clock: Clock, log: list[str]) -> None:
+    """In another race as well, if the first one ended without."""
+    dog = Watchdog(clock, log)
+
+    def wait_again() -> None:
+        dog.timer.mod(clock.now + MS)
+        clock.advance(MS)
+
+    for races in (1, 2):
+        race = Race()
+        race.task("user", wait_again).finish()
+        assert len(race.tasks) == 2, races
+    race.run()
+    race.task("user", wait_again).finish()
+    race.run()
+
+    assert log.count("barked") == 2
+
+
+def test_tasks_begin_in_the_order_of_expiry(clock: Clock, log: list[str]) -> None:
+    """As far as nobody overtakes."""
+    race = Race()
+
+    def user() -> None:
+        for name, expires in (("late", 2), ("early", 1)):
+            Timer(clock, says(log, name), name).mod(expires)
+        clock.advance(2)
+
+    race.task("user", user)
+    race.run()
+
+    assert log == ["early", "late"]
+
+
+def test_a_callback_does_not_run_twice_at_once(clock: Clock, log: list[str]) -> None:
+    """Who expires anew while it runs, on another CPU, waits for its end."""
+    dog, race = Watchdog(clock, log), Race()
+    user = race.task("user", dog.wait_a_while)
+    user.until("expired")
+    race.tasks[1].until("barking")
+    dog.timer._task = None
+    race.task("again", dog.wait_a_while).until("expired")
+
+    race._step(race.tasks[-1])
+
+    assert not race.tasks[-1].runnable
+    race.run()
+    assert log.count("barked") == 2
+
+
 def test_delete_sync_waits_for_a_callback_that_runs(clock: Clock, log: list[str]) -> None:
     """And delete does not: what the callback uses must not be freed after it alone."""
     dog, race = Watchdog(clock, log), Race()

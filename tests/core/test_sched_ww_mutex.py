@@ -182,11 +182,13 @@ def test_a_waiter_dies_when_an_older_one_comes_to_wait_too() -> None:
     older.until("took a")
     younger.until("took third")
     race._step(younger)
-    assert not younger.runnable
+    goes_on = [younger.runnable]
+
     race._step(older)
+    goes_on.append(younger.runnable)
+    race._step(younger)
 
-    younger.until("backed off")
-
+    assert goes_on == [False, True]
     assert buffers.log == ["younger backs off from b"]
 
 
@@ -225,9 +227,34 @@ def test_who_holds_nothing_else_waits_and_wounds_nobody() -> None:
     older.until("stamped")
     younger.until("took b")
     race._step(older)
-    race.run()
 
+    assert buffers.b.ctx
+    assert not buffers.b.ctx.wounded
+    race.run()
     assert buffers.log == ["younger has all", "older has all"]
+
+
+@both
+def test_only_one_of_the_algorithms_wounds(algorithm: str) -> None:
+    """The other makes the younger die when it meets the older."""
+    buffers = Buffers(algorithm)
+    older, _ = older_and_younger(buffers)
+
+    older.race._step(older)
+
+    assert buffers.b.ctx
+    assert buffers.b.ctx.wounded == (algorithm == WOUND_WAIT)
+
+
+def test_whoever_has_let_go_of_everything_is_not_wounded_any_more() -> None:
+    """Or it would back off from the next lock for nothing."""
+    buffers = Buffers()
+    ctx = WwAcquireCtx(buffers.ww_class)
+    ctx.wounded = True
+
+    buffers.a.lock(ctx)
+
+    assert not ctx.wounded
 
 
 def test_a_holder_without_context_is_waited_for_by_all() -> None:

@@ -27,7 +27,9 @@ NEXT: tuple[tuple[int, ...], ...] = tuple(
 EVENT: dict[str, int] = {label: NUMBER[event] for label, event in POINTS.items()}
 """By label of a point: the event that it marks."""
 
-PEEK, FREED, CLEARED = NUMBER[Event.PEEK], NUMBER[Event.FREED], NUMBER[Event.CLEARED]
+PEEK, PUT, FREED, CLEARED = (
+    NUMBER[event] for event in (Event.PEEK, Event.PUT, Event.FREED, Event.CLEARED)
+)
 ASK_ISOLATE, ASK_MIGRATE, ASK_PUTBACK, SAID_TRUE, SAID_FALSE, SAID_0, SAID_ERRNO, TOOK_BACK = (
     NUMBER[Event[name]]
     for name in (
@@ -40,6 +42,7 @@ FREE, MOVABLE, UNPUBLISHED = (
 )
 ISOLATED, RELEASED = NUMBER[State.ISOLATED], NUMBER[State.RELEASED]
 TARGET, AS_BEFORE = NUMBER[State.TARGET], NUMBER[State.AS_BEFORE]
+LETTING_GO = NUMBER[State.LETTING_GO]
 LOCKED_BY_VM = frozenset({NUMBER[State.SOURCE_LOCKED], NUMBER[State.PUTBACK_LOCKED]})
 """States in which the VM holds the page lock, so that a driver cannot rightly release the page."""
 assert FREE == 0

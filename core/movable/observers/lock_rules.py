@@ -30,6 +30,13 @@ class Use(NamedTuple):
     where: str
 
 
+class Hook(NamedTuple):
+    """A call to a driver under way, and what the caller of all this held before."""
+
+    name: str
+    outside: list[Held]
+
+
 class LockRules(LockOrder):
     """Attach it to address spaces, and rules L01, L03, L05, L07, L10, D08 and I19 are watched.
 
@@ -44,7 +51,7 @@ class LockRules(LockOrder):
         self.allocations: dict[Hashable, Use] = {}
         """By class of lock: what was held while memory was allocated."""
         self._mappings: list[AddressSpace] = []
-        self._hooks: WeakKeyDictionary[Context, list[str]] = WeakKeyDictionary()
+        self._hooks: WeakKeyDictionary[Context, list[Hook]] = WeakKeyDictionary()
 
     def attached(self, mapping: AddressSpace) -> None:
         """Begin to watch; :meth:`AddressSpace.attach` calls it."""
@@ -82,10 +89,10 @@ class LockRules(LockOrder):
     def _inside(self, hook: str, *pages: Page) -> Generator[None, Any, Any]:
         hooks = self._hooks.setdefault(context(), [])
         mine = self.held()
+        hooks.append(Hook(hook, [*mine]))
         known = {held.lock for held in mine}
         locks = [lock for page in pages if (lock := PageLock(page)) not in known]
         mine += (given := [Held(lock, False, f"to call {hook}") for lock in locks])
-        hooks.append(hook)
         try:
             return (yield)
         finally:
@@ -97,14 +104,21 @@ class LockRules(LockOrder):
     def wants(self, lock: Watched, shared: bool, nested: bool) -> None:
         """As :meth:`LockOrder.wants`; and in a hook, learn that the lock is waited for.
 
-        :raises ContractViolation: memory has been allocated with it held (L05).
+        :raises ContractViolation: memory has been allocated with it held, or is being (L05).
         """
-        super().wants(lock, shared, nested)
         hooks = self._hooks.get(context())
-        if hooks and not isinstance(lock, PageLock):
-            where = f"{self.where()} ({hooks[-1]})"
-            if self._learn_use(self.waits, lock, where) and lock.lock_class in self.allocations:
-                raise self._l05(lock, hooks[-1])
+        if not hooks:
+            super().wants(lock, shared, nested)
+            return
+        hook, outside = hooks[-1]
+        for held in outside:
+            if held.lock == lock:
+                detail = f"waits for a lock that its own task has taken {held.where}"
+                raise ContractViolation("L05", str(lock), hook, detail)
+        super().wants(lock, shared, nested)
+        where = f"{self.where()} ({hook})"
+        if self._learn_use(self.waits, lock, where) and lock.lock_class in self.allocations:
+            raise self._l05(lock, hook)
 
     def allocates(self) -> None:
         """Learn what is held while memory is allocated.
@@ -113,7 +127,7 @@ class LockRules(LockOrder):
             be isolated (L07); the caller must not sleep (L10); isolate_page allocates (D08).
         """
         hooks = self._hooks.get(context())
-        if hooks and hooks[-1] == "isolate_page":
+        if hooks and hooks[-1].name == "isolate_page":
             self._refuse("D08", "isolate_page", "allocates, which may call it again")
         for lock in context().spinning:
             self._refuse("L10", str(lock), "allocates, which may sleep, while it holds this lock")

@@ -207,6 +207,8 @@ class Walk:
             self._forbidden(state, event, page, call)
         elif after >= FIRST_LOOK:
             self._looks.setdefault(pfn, {})[context()] = after
+            if after == a.LETTING_GO:  # the page is its driver's again
+                self._states.pop(pfn, None)
         elif after in (MOVABLE, FREE):
             self._states.pop(pfn, None)
         else:
@@ -223,6 +225,9 @@ class Walk:
         look = looks.get(here)
         if look is None:
             return False
+        if look == a.LETTING_GO and event != a.PUT:  # freed, or looked at once more
+            self._end_look(page.pfn, looks)
+            return False
         after = NEXT[look][event]
         if FIRST_LOOK <= after < AS_BEFORE:
             looks[here] = after
@@ -232,12 +237,15 @@ class Walk:
                 return False
             if self._owners[self._words[page.pfn]] is not ANOTHERS:
                 self._forbidden(look, event, page, call)
-        del looks[here]
-        if not looks:
-            del self._looks[page.pfn]
+        self._end_look(page.pfn, looks)
         if 0 <= after < AS_BEFORE:
             self._states[page.pfn] = after
         return True
+
+    def _end_look(self, pfn: int, looks: dict[Context, int]) -> None:
+        del looks[context()]
+        if not looks:
+            del self._looks[pfn]
 
     def _first_seen(self, page: Page) -> int:
         """A page that was there before the observer: published, given up, or already isolated."""

@@ -120,5 +120,5 @@ class Completion:
         self._done, self._for_all = 0, False
 
     def _use_up(self) -> bool:
-        self._done -= not self._for_all
+        self._done -= 1
         return True

@@ -240,8 +240,6 @@ class WwMutex(Mutex):
             for index in reversed(range(len(self._waiters))):
                 other = self._waiters[index].ctx
                 if other and other.older_than(ctx):
-                    if ctx.ww_class.wait_die and ctx.acquired:
-                        self._back_off(ctx)
                     break
                 place = index if other else place
         self._waiters.insert(place, waiter)
