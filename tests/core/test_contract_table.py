@@ -224,9 +224,10 @@ def test_in_a_race_a_violation_names_the_task() -> None:
 
 def holding(bench: Bench, hook: str) -> None:
     """Call *hook* with a spinning lock held, as the VM must not."""
+    newpage = bench.target()
     asks: dict[str, Callable[[], object]] = {
         "isolate_page": bench.ask_isolate,
-        "migratepage": lambda: bench.ask_migrate(bench.target()),
+        "migratepage": lambda: bench.ask_migrate(newpage),
         "putback_page": bench.ask_putback,
     }
     if hook == "isolate_page":
