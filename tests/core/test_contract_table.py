@@ -146,9 +146,10 @@ def test_a_glance_is_never_content_with_what_is_wrong(hook: str) -> None:
 def test_reset_forgets_every_page_and_call() -> None:
     """So that the next schedule begins with nothing known, as right after it was attached."""
     bench = Bench()
-    bench.vm.isolate(bench.page)
-    point("reference taken", bench.shelf.store(11))
-    with pytest.raises(ContractViolation):
+    for page in (bench.page, bench.shelf.store(11), bench.shelf.store(12)):
+        bench.vm.isolate(page)
+    point("reference taken", bench.shelf.store(13))
+    with pytest.raises(ContractViolation):  # which forgets one of them
         bench.contract.check_at_rest()
 
     bench.shelf.isolated_pages = 0
@@ -223,10 +224,10 @@ def test_in_a_race_a_violation_names_the_task() -> None:
 
 def holding(bench: Bench, hook: str) -> None:
     """Call *hook* with a spinning lock held, as the VM must not."""
-    target = bench.target()
+    newpage = bench.target()
     asks: dict[str, Callable[[], object]] = {
         "isolate_page": bench.ask_isolate,
-        "migratepage": lambda: bench.ask_migrate(target),
+        "migratepage": lambda: bench.ask_migrate(newpage),
         "putback_page": bench.ask_putback,
     }
     if hook == "isolate_page":

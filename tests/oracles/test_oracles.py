@@ -2,58 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import pytest
 
-from movable import MigrateResult, Page, hookimpl, invariant, operation, point, sched
-from movable.errors import AuditFailed, ContractViolation, Deadlock
-from movable.mm.memory import Memory
-from movable.oracles import Oracles
+from movable import MigrateResult, Page, hookimpl, invariant, operation, sched
+from movable.errors import Deadlock
 from movable.oracles.progress import MOST_CALLS
 from movable.sched import Race
-from movable.sched.tasks import MAIN
-from oracles.cupboard import Busy, Cupboard, room
-
-
-class Scene:
-    """A cupboard in a room, with the oracles watching."""
-
-    def __init__(self, kind: type[Cupboard] = Cupboard, **options: Any) -> None:
-        self.memory: Memory = room()
-        self.cupboard = kind(self.memory)
-        self.memory.add_mapping(self.cupboard.mapping)
-        self.cupboard.store(3)
-        self.oracles = Oracles(self.memory, [self.cupboard], **options)
-        self.oracles.attach()
-        self.race = Race()
-
-    def end(self) -> None:
-        self.race.run()
-        self.oracles.at_end(self.race.tasks)
-
-
-@contextmanager
-def scene_of(kind: type[Cupboard] = Cupboard, **options: Any) -> Iterator[Scene]:
-    scene = Scene(kind, **options)
-    try:
-        yield scene
-    finally:
-        scene.oracles.detach()
-        MAIN.forget_locks()
-    assert not sched.active
-
-
-@contextmanager
-def breaks(rule: str, detail: str = "") -> Iterator[None]:
-    """What is done here breaks *rule*."""
-    with pytest.raises(ContractViolation) as error:
-        yield
-    assert error.value.rule == rule, error.value
-    assert detail in str(error.value)
-
+from oracles.cupboard import Busy, Cupboard
+from oracles.scenes import breaks, scene_of
 
 # Nothing wrong.
 
@@ -348,75 +304,27 @@ def test_a_lost_frame_is_found_at_the_end() -> None:
             scene.oracles.at_end()
 
 
-# What drivers declare.
+# Somebody else.
 
 
-class Declares(Cupboard):
-    """Has one invariant of each kind; *wrong* says which does not hold."""
-
-    wrong: object = None
-
-    @invariant
-    def holds_at_rest(self) -> object:
-        """Nothing is wrong at rest."""
-        if isinstance(self.wrong, Exception):
-            raise self.wrong
-        return self.wrong
+def test_a_device_that_somebody_still_uses_is_not_gone() -> None:
+    """What is published then is the other's doing, and D23 says nothing of it."""
+    with scene_of() as scene:
+        user = scene.race.task("user", scene.cupboard.store, 2)
+        user.until("half stored")
+        user.until("half stored")
+        remover = scene.race.task("remover", _remove_published, scene.cupboard)
+        remover.finish()
+        user.finish()
 
 
-@pytest.mark.parametrize(
-    ("wrong", "detail"),
-    [
-        (False, "holds_at_rest: holds_at_rest does not hold: Nothing is wrong at rest"),
-        ("two too many", "holds_at_rest: two too many"),
-        (AssertionError("three"), "holds_at_rest: three"),
-        (AuditFailed("cupboard", "four"), "holds_at_rest: four"),
-    ],
-)
-def test_an_invariant_that_does_not_hold_at_rest_is_a_violation(wrong: object, detail: str) -> None:
-    """I20: when the operation has returned."""
-    with scene_of(Declares) as scene:
-        setattr(scene.cupboard, "wrong", wrong)  # noqa: B010
-        with breaks("I20", detail):
-            scene.cupboard.look()
-
-
-class HalfWay(Cupboard):
-    """Is in order only while nobody is inside."""
-
-    @operation
-    def look(self) -> None:
-        self.isolated_pages += 1
-        point("looking")
-        self.isolated_pages -= 1
-
-
-def test_an_invariant_is_not_asked_while_somebody_is_inside() -> None:
-    """Wherever the others are in between."""
-    with scene_of(HalfWay) as scene:
-        user = scene.race.task("user", scene.cupboard.look)
-        user.until("looking")
-        compactor = scene.race.task("compactor", scene.memory.compact_memory)
-        compactor.until("isolate unlocked")
-        scene.end()
-
-
-class Always(HalfWay):
-    @invariant(always=True)
-    def nothing_is_half_done(self) -> bool:
-        """Not even inside."""
-        return self.isolated_pages == 0 or any(page.isolated for page in self.handles.values())
-
-
-def test_an_invariant_that_holds_always_is_asked_at_every_point() -> None:
-    """I20: inside too, where it is broken."""
-    with scene_of(Always) as scene, breaks("I20", "point 'looking': nothing_is_half_done"):
-        scene.cupboard.look()
-
-
-def test_without_audits_only_what_holds_always_is_asked() -> None:
-    """The quickest way through many schedules."""
-    with scene_of(Declares, audits="never") as scene:
-        setattr(scene.cupboard, "wrong", False)  # noqa: B010
-        scene.cupboard.look()
-        scene.oracles.at_end()
+def _remove_published(cupboard: Cupboard) -> None:
+    """Teardown while somebody stores, which leaves what is half stored."""
+    published = {handle for handle, page in cupboard.handles.items() if page.movable_tag}
+    kept = {handle: page for handle, page in cupboard.handles.items() if handle not in published}
+    for handle in kept:
+        del cupboard.handles[handle]
+    last = max(published)
+    kept[last] = cupboard.handles.pop(last)
+    cupboard.remove()
+    cupboard.handles |= kept
