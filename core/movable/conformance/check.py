@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from movable.conformance import static
 from movable.conformance.bench import Bench, Broken
@@ -16,6 +16,9 @@ from movable.conformance.promises import PROMISES, STAGES, STATIC
 from movable.conformance.scenes import SCENES
 from movable.errors import ContractViolation, Deadlock, MovableError
 from movable.rules import RULES
+
+if TYPE_CHECKING:
+    from movable.conformance.races import Races
 
 PASSED, FAILED, EXPECTED = "passed", "failed", "expected_failure"
 NOT_EXERCISED, NOT_APPLICABLE = "not_exercised", "not_applicable"
@@ -62,6 +65,23 @@ class Report:
     def missed(self) -> list[Check]:
         """The stages that were neither seen nor declared impossible."""
         return [row for row in self.checks if row.id in STAGES and row.status == NOT_EXERCISED]
+
+    @property
+    def playable(self) -> bool:
+        """Nothing is wrong with how the driver is written, so it can be made and played with."""
+        return all(self[id].status != FAILED for id in (*STATIC, "made"))
+
+    def with_races(self, races: Races) -> Report:
+        """The same, with the rules that schedules broke."""
+        rows = {check.id: check for check in self.checks}
+        for violation in races.violations:
+            rule = violation.tape.invariant
+            said = f"in a race ({violation.tape.plan}): {violation.tape.message}"
+            reason = races.search.declared.expected_failures.get(rule)
+            row = Check(rule, EXPECTED, f"{reason}: {said}") if reason else Check(rule, FAILED, said)
+            if rule not in rows or rows[rule].status != FAILED:
+                rows[rule] = row
+        return replace(self, checks=tuple(rows.values()))
 
     def __getitem__(self, id: str) -> Check:  # noqa: A002
         """The check called *id*; a rule that is not in the report was not broken."""

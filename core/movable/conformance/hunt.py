@@ -20,7 +20,9 @@ from movable.errors import AuditFailed, BadInput, ContractViolation, Deadlock, L
 from movable.sched.exploration import Deviation, Exploration, Strategy
 from movable.sched.strategies import Delays, Fifo, Pct, RandomWalk
 
-SCHEDULES_OF_A_PLAN = 512
+SCHEDULES_OF_A_PLAN = 320
+MOST_DELAYED = 256
+"""Of these, so many with one delay at most."""
 MOST_WITH_DELAYS = 1 << 14
 WITH_LOCK_RULES = 4
 """In how many schedules of a plan the rules about locks are watched: that takes as long again, and
@@ -182,7 +184,7 @@ class Orders:
 
     def _mixed(self) -> Iterator[Strategy]:
         """First what differs least from first come, first served, and then anything."""
-        yield from islice(self.delayed(1), SCHEDULES_OF_A_PLAN // 2)
+        yield from islice(self.delayed(1), MOST_DELAYED)
         yield from cycle(self._drawn.values())
 
     def delayed(self, most: int) -> Iterator[Strategy]:

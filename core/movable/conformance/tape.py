@@ -7,7 +7,7 @@ longer fits, it can say at which step and what it expected.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
@@ -94,6 +94,13 @@ class Tape(BaseModel):
     def write(self, path: Path) -> None:
         """Keep it in a file."""
         path.write_text(self.model_dump_json(indent=1) + "\n")
+
+    def changes(self, kind: type[Any]) -> Iterator[str]:
+        """Which versions are others than those that it was recorded with, a sentence each."""
+        for package, now in versions(kind).items():
+            then = self.versions.get(package)
+            if then and then != now:
+                yield f"recorded with {package} {then}; this is {now}"
 
     def replay(self, kind: type[Any]) -> tuple[str, str]:
         """Play it with the driver as it is now: rule and message, empty if nothing goes wrong.
