@@ -196,6 +196,7 @@ class FakeTask(Context):
         ("abcabcabcabc", Circle(("a", "b", "c"), 4)),
         ("aabaabaab", Circle(("a", "a", "b"), 3)),
         ("abab", None),
+        ("wxyzabab", None),
         ("abcd", None),
         ("aaab", None),
         ("", None),
