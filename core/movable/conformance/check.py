@@ -69,7 +69,7 @@ class Report:
     @property
     def playable(self) -> bool:
         """Nothing is wrong with how the driver is written, so it can be made and played with."""
-        return all(self[id].status != FAILED for id in (*STATIC, "made"))
+        return not any(row.status == FAILED and row.id in STATIC for row in self.checks)
 
     def with_races(self, races: Races) -> Report:
         """The same, with the rules that schedules broke."""
@@ -78,9 +78,9 @@ class Report:
             rule = violation.tape.invariant
             said = f"in a race ({violation.tape.plan}): {violation.tape.message}"
             reason = races.search.declared.expected_failures.get(rule)
-            row = Check(rule, EXPECTED, f"{reason}: {said}") if reason else Check(rule, FAILED, said)
             if rule not in rows or rows[rule].status != FAILED:
-                rows[rule] = row
+                given = (EXPECTED, f"{reason}: {said}") if reason else (FAILED, said)
+                rows[rule] = Check(rule, *given)
         return replace(self, checks=tuple(rows.values()))
 
     def __getitem__(self, id: str) -> Check:  # noqa: A002

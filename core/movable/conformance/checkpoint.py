@@ -54,7 +54,7 @@ class Checkpoint:
         self._seen: dict[int, object] = {id(thing): thing for thing in outside}
         self._arrays: list[tuple[Any, Any]] = []
         self._attributes: list[tuple[dict[str, Any], dict[str, Any], int]] = []
-        self._filled: list[tuple[Any, Any, Restore]] = []
+        self._filled: list[tuple[Any, Any, Callable[[Any], object]]] = []
         self._restores: list[Restore] = []
         todo = deque(roots)
         while todo:
@@ -65,8 +65,8 @@ class Checkpoint:
             todo.extend(self._keep(path, thing))
 
     def __repr__(self) -> str:
-        parts = (self._arrays, self._attributes, self._filled, self._restores)
-        return f"<Checkpoint [{sum(map(len, parts))} parts]>"
+        parts = len(self._arrays) + len(self._attributes) + len(self._filled) + len(self._restores)
+        return f"<Checkpoint [{parts} parts]>"
 
     def restore(self) -> None:
         """Put everything back."""

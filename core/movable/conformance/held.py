@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from movable import sched
-from movable.conformance.bench import Bench
 from movable.errors import ContractViolation
 from movable.hookspecs import MigrateMode
 from movable.mm import steps
@@ -21,6 +20,20 @@ from movable.mm.compact_control import CompactControl
 from movable.mm.isolate_freepages import release_freepages
 from movable.mm.population import link_list
 from movable.page import Page
+
+if TYPE_CHECKING:
+    from movable.mapping import AddressSpace
+    from movable.mm.memory import Memory
+
+
+class Scene(Protocol):
+    """Where pages are held: a `Bench`, a `Stage`."""
+
+    @property
+    def memory(self) -> Memory: ...
+
+    @property
+    def mapping(self) -> AddressSpace: ...
 
 
 class Kept(NamedTuple):
@@ -34,7 +47,7 @@ class Kept(NamedTuple):
     """The name of the driver's list that it is on."""
 
     @classmethod
-    def of(cls, bench: Bench, page: Page) -> Kept:
+    def of(cls, bench: Scene, page: Page) -> Kept:
         on = bench.memory.lists.get(page.pfn)
         name = on.name if on else None
         return cls(page.refcount, page.private, page.mapcount, page.content, name)
@@ -44,7 +57,7 @@ class Held:
     """Isolates *pages*, as far as the driver lets go of them; leaving puts back what is left."""
 
     def __init__(
-        self, bench: Bench, pages: Iterable[Page], mode: MigrateMode = MigrateMode.SYNC
+        self, bench: Scene, pages: Iterable[Page], mode: MigrateMode = MigrateMode.SYNC
     ) -> None:
         self.bench, self.memory = bench, bench.memory
         self.cc = CompactControl(self.memory, mode, ignore_skip_hint=1)

@@ -18,7 +18,7 @@ from movable.conformance.plan import Plan
 from movable.conformance.stage import Stage
 from movable.errors import AuditFailed, BadInput, ContractViolation, Deadlock, Livelock, hint
 from movable.sched.exploration import Deviation, Exploration, Strategy
-from movable.sched.strategies import Delays, Fifo, Pct, RandomWalk
+from movable.sched.strategies import Delays, Pct, RandomWalk
 
 SCHEDULES_OF_A_PLAN = 320
 MOST_DELAYED = 256

@@ -141,9 +141,7 @@ def race(search: Search, schedules: int, jobs: int = 1, say: Say = lambda *_: No
     return Races(search, played, tuple(violations))
 
 
-def _hunts(
-    search: Search, chunks: Sequence[list[tuple[int, int]]], jobs: int
-) -> Iterator[Hunt]:
+def _hunts(search: Search, chunks: Sequence[list[tuple[int, int]]], jobs: int) -> Iterator[Hunt]:
     if jobs == 1 or len(chunks) < 2:
         yield from (hunt(search, chunk) for chunk in chunks)
         return

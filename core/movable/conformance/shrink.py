@@ -112,8 +112,8 @@ def smaller(plan: Plan) -> Iterator[Plan]:
         if len(plan.tasks) > 1:
             yield plan.model_copy(update={"tasks": _less(plan.tasks, n)})
     for n, part in enumerate(plan.tasks):
-        for fewer in _smaller_part(part):
-            tasks = (*plan.tasks[:n], fewer, *plan.tasks[n + 1 :])
+        for less in _smaller_part(part):
+            tasks = (*plan.tasks[:n], less, *plan.tasks[n + 1 :])
             yield plan.model_copy(update={"tasks": tasks})
     for n in range(len(plan.prepare)):
         yield plan.model_copy(update={"prepare": _less(plan.prepare, n)})

@@ -62,10 +62,9 @@ class Stage:
         self._flush = getattr(self.driver, worker) if worker else None
         self._work = [(part.name, self._task(part)) for part in plan.tasks]
         self.pages = self.published()
-        roots = (("driver", self.driver), ("memory", self.memory), ("machine", self.machine))
-        roots = (*roots, ("lent", self.pressed))
+        machine = [("memory", self.memory), ("machine", self.machine), ("lent", self.pressed)]
         outside = (self.memory.trace, self.memory.pages, self.oracles, self.oracles.contract)
-        self.checkpoint = Checkpoint(roots, outside)
+        self.checkpoint = Checkpoint([("driver", self.driver), *machine], outside)
 
     def __repr__(self) -> str:
         return f"<Stage {self.name} [{self.plan}]>"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -27,6 +27,15 @@ from movable.sched.told import Follow
 
 TIMES = 3
 """How often a tape is played before it is kept."""
+
+
+class Told(NamedTuple):
+    """A schedule of a plan."""
+
+    plan: Plan
+    deviations: Sequence[Deviation]
+    lock_rules: bool
+    """The rules about locks are watched."""
 
 
 class Tape(BaseModel):
@@ -56,8 +65,8 @@ class Tape(BaseModel):
         :raises BadInput: it does not go the same way each time.
         """
         name, kind = search.name, search.kind
-        told = (found.plan, found.deviations, found.lock_rules)
-        plays = {play(name, kind, search.declared, *told) for _ in range(TIMES)}
+        told = Told(found.plan, found.deviations, found.lock_rules)
+        plays = {play(name, kind, search.declared, told) for _ in range(TIMES)}
         if len(plays) > 1:
             problem = f"breaks {found.rule} in one of several plays of the same schedule"
             remedy = "let it use neither time nor unseeded chance, nor what survives between runs"
@@ -108,10 +117,9 @@ class Tape(BaseModel):
         :raises TapeDiverged: it no longer fits.
         """
         declared = Declared.of(kind)
-        told = (self.plan, self.deviations, self.lock_rules)
-        rule, message, _ = play(self.driver, kind, declared, *told)
+        told = Told(self.plan, self.deviations, self.lock_rules)
+        rule, message, _ = play(self.driver, kind, declared, told)
         return rule, message
-
 
     def story(self, kind: type[Any]) -> str:
         """What happens, step by step: of the page that it is about, if it is about one."""
@@ -152,22 +160,15 @@ class Logged(Follow):
         return to
 
 
-def play(
-    name: str,
-    kind: type[Any],
-    declared: Declared,
-    plan: Plan,
-    deviations: Sequence[Deviation],
-    lock_rules: bool,
-) -> tuple[str, str, str]:
+def play(name: str, kind: type[Any], declared: Declared, told: Told) -> tuple[str, str, str]:
     """Rule and message of what goes wrong, empty if nothing does, and a hash of the events.
 
     :raises TapeDiverged: the plan's tasks take other turns than *deviations* say.
     """
-    stage = Stage(name, kind, declared, plan)
+    stage = Stage(name, kind, declared, told.plan)
     try:
-        follow = Logged(deviations)
-        error = stage.run(follow, lock_rules)
+        follow = Logged(told.deviations)
+        error = stage.run(follow, told.lock_rules)
     finally:
         stage.close()
     if isinstance(error, TapeDiverged):

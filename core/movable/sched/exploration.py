@@ -79,7 +79,7 @@ class Exploration:
         """Steps of the longest schedule so far."""
         self._deviations: list[tuple[int, str, str, str]] = []
         self.pairs: set[tuple[str, str]] = set()
-        """Over all schedules: point at which one task was left, point from which another went on."""
+        """Over all schedules: where one task was left, and from where another went on."""
         self.running = self.abandoning = False
         self.strategy: Strategy
         self.hub: Any = getcurrent()
@@ -110,8 +110,7 @@ class Exploration:
         self.running = True
         try:
             self._next(None, BEGINS)
-            if self._error:
-                self._abandon()
+            self._abandon()
         finally:
             self.running = False
             self.longest = max(self.longest, self.steps)
@@ -247,6 +246,8 @@ class Exploration:
 
     def _abandon(self) -> None:
         """Unwind who has not come to its end: what they leave behind is of no use any more."""
+        if self._error is None:
+            return
         self.abandoning = True
         self.ask_at = 0
         for task in self.tasks:

@@ -6,10 +6,12 @@ lock can be interrupted where the lock is let go of, and before it is taken.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from movable.sched import lock_watch, tasks
 from movable.sched.lock_watch import Watched
 
-_labels: dict[object, tuple[str, str]] = {}
+_labels: dict[Hashable, tuple[str, str]] = {}
 
 
 class LockPoints:
@@ -42,10 +44,13 @@ class LockPoints:
 def _named(lock: Watched) -> tuple[str, str]:
     """The labels of its two points, which tell kinds of locks, not pages."""
     kind = lock.lock_class
-    labels = _labels.get(kind) if isinstance(kind, (str, tuple)) else _new(type(lock).__name__)
-    if labels is None:
+    labels = _labels.get(kind)
+    if labels is not None:
+        return labels
+    if isinstance(kind, (str, tuple)):
         labels = _labels[kind] = _new(kind if isinstance(kind, str) else str(kind[-1]))
-    return labels
+        return labels
+    return _new(type(lock).__name__)
 
 
 def _new(name: str) -> tuple[str, str]:

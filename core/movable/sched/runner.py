@@ -102,9 +102,13 @@ class Runner(Context):
             return
         for _ in range(PATIENCE):
             self.greenlet.throw(Abandoned)
-            if self.done:
+            if self.over():
                 return
         self._new_stack()
+
+    def over(self) -> bool:
+        """It has come to its end."""
+        return self.done
 
     def _new_stack(self) -> None:
         self.greenlet = greenlets.greenlet(self._serve, self.race.hub)

@@ -80,7 +80,7 @@ class Turn(NamedTuple):
 
 
 class Turns(Fifo):
-    """Take *turns* where they apply, leaving out those that do not: the way a shrunk tape is tried."""
+    """Take *turns* where they apply, leaving out those that do not: how a shrunk tape is tried."""
 
     def __init__(self, turns: Sequence[Turn]) -> None:
         self.turns = turns
