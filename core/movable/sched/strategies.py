@@ -54,9 +54,9 @@ class RandomWalk:
             yield draws
 
     def begin(self, run: Exploration) -> None:
-        """Ask at the first point."""
-        run.ask_at = 1
-        self._next = 0
+        """Draw the first point at which somebody else is drawn."""
+        others = len(run.queue) - 1
+        run.ask_at = 1 + next(self._draws[others])[0] if others else NEVER
 
     def at_point(self, run: Exploration, task: Runner) -> Runner | None:
         """One of those who wait for their turn, unless they wait for more than that."""
