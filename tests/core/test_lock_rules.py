@@ -334,6 +334,32 @@ def test_the_vms_own_waits_for_page_locks_are_seen(
     assert error.value.rule == "L01"
 
 
+def test_what_the_vm_waited_for_is_not_thought_to_be_held_for_ever(
+    memory: Memory, device: Device, rules: LockRules
+) -> None:
+    """Compiled code unlocks the page again, which nobody hears."""
+    page, race, held = device.store(1), Race(), list[object]()
+
+    def hold_page() -> None:
+        page.lock()
+        point("page held")
+        page.unlock()
+
+    def compact() -> None:
+        memory.compact_memory()
+        held.extend(rules.held())
+
+    compactor = race.task("compactor", compact)
+    holder = race.task("holder", hold_page)
+    compactor.until("isolate unlocked")
+    holder.until("page held")
+    compactor.finish()
+
+    assert holder.done
+    assert device.mapping.stats.migrated == 1
+    assert held == []
+
+
 # Watching.
 
 
