@@ -103,6 +103,7 @@ class VmwBalloon:
         # Allocations may enter compaction, and so this driver: nothing is held meanwhile.
         for page in self._allocate(count):
             with self.conf_sem:
+                point("hypervisor asked")
                 if not self.hypervisor.lock(page):
                     page.put()
                     continue
@@ -153,6 +154,7 @@ class VmwBalloon:
     def isolate_page(self, page: Page, mode: IsolateMode) -> bool:
         with self.pages_lock:
             self.pages.remove(page)
+            point("off the balloon's list")
             self.isolated_pages += 1
         return True
 
@@ -175,6 +177,7 @@ class VmwBalloon:
         if self.hypervisor.lock(newpage):
             newpage.get()
             self._enqueue(newpage)
+            point("new page adopted")
         else:
             self.size -= 1
         with self.pages_lock:
@@ -185,6 +188,7 @@ class VmwBalloon:
     def putback_page(self, page: Page) -> None:
         with self.pages_lock:
             self.pages.add(page)
+            point("on the balloon's list again")
             self.isolated_pages -= 1
 
     # Both.
