@@ -22,6 +22,8 @@ from movable.page_flags import (
     PAGE_MAPPING_FLAGS,
     PAGE_MAPPING_KSM,
     PAGE_MAPPING_MOVABLE,
+    ZONE_MASK,
+    ZONE_SHIFT,
     PG_buddy,
     PG_head,
     PG_isolated,
@@ -323,6 +325,12 @@ class Page:
         """Order of the compound page; 0 unless this is a head (compound_order())."""
         flags = self._frames.flags[self.pfn]
         return (flags & ORDER_MASK) >> ORDER_SHIFT if flags & PG_head else 0
+
+    @property
+    def zone(self) -> int:
+        """The number of the zone that the frame lies in, the lowest being 0 (page_zonenum());
+        a driver that counts pages by zone asks again when a page has moved."""
+        return (self._frames.flags[self.pfn] & ZONE_MASK) >> ZONE_SHIFT
 
     # The driver's own fields.
 

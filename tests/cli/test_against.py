@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from core.recording.altered import SAMPLE, write
 from movable.cli import main
 from movable.recording.against import recordings
-from mutations.mutant import Mutation, catalogue, copy_package
+from mutations.mutant import Mutation, catalogue, copy_engine
 
 
 @pytest.fixture(autouse=True)
@@ -31,13 +31,13 @@ def ask(*words: str | Path) -> Any:
 def checkout(folder: Path, text: str = "") -> Path:
     """Another checkout; *text* says which of the catalogue's rules is wrong there."""
     wrong = next(mutation for mutation in catalogue() if mutation.text == text) if text else None
-    copy_package(folder / "core", wrong)
+    copy_engine(folder / "core", wrong)
     return folder
 
 
 def altered(folder: Path, file: str, old: str, new: str) -> Path:
     """Another checkout, with *new* instead of *old* in one file."""
-    copy_package(folder / "core", Mutation("", "altered", file, old, new))
+    copy_engine(folder / "core", Mutation("", "altered", file, old, new))
     return folder
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from conformance.mistakes import MISTAKES
 from conformance.third_party.z3fold.movable_z3fold import Z3fold
+from corpus.mutant import catalogue
 from experiment.shelf import Shelf
 from movable import registry
 from movable.cli import main
 
-DRIVERS = {"z3fold": Z3fold, "forgetful": MISTAKES["X17"][1], "shelf": Shelf}
+DRIVERS = {"z3fold": Z3fold, "forgetful": catalogue()["M1"].driver_class(), "shelf": Shelf}
 
 
 @pytest.fixture(autouse=True)

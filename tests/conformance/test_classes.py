@@ -8,8 +8,8 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from conformance.mistakes import MISTAKES
 from conformance.third_party.z3fold.movable_z3fold import Z3fold
+from corpus.mutant import catalogue
 from movable.conformance import DriverContract, DriverMachine
 from movable.conformance.contract import CHECKS, OTHERS
 from movable.errors import ContractViolation
@@ -18,7 +18,7 @@ from movable.errors import ContractViolation
 class WithoutReasons(DriverContract):
     """A driver that moves each page only once."""
 
-    driver = MISTAKES["X12"][1]
+    driver = catalogue()["X12"].driver_class()
     impossible = {"refused": "the balloon never refuses"}
 
 
@@ -87,7 +87,9 @@ def test_the_machine_finds_a_mistake(number: str, rule: str) -> None:
     quick = settings(max_examples=20, phases=[Phase.generate], database=None, deadline=None)
 
     with pytest.raises(ContractViolation) as broken:
-        run_state_machine_as_test(machine(MISTAKES[number][1]).machine(), settings=quick)
+        run_state_machine_as_test(
+            machine(catalogue()[number].driver_class()).machine(), settings=quick
+        )
 
     assert broken.value.rule == rule
 
@@ -96,4 +98,4 @@ def test_the_machine_has_a_rule_for_each_operation() -> None:
     """But for the one that ends the device, and the worker's."""
     names = [name for name in vars(machine(Z3fold).machine()) if name.startswith("do_")]
 
-    assert names == ["do_free", "do_map", "do_store", "do_unmap"]
+    assert names == ["do_free", "do_map", "do_reclaim", "do_store", "do_unmap"]

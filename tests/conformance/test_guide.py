@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.mistakes import MISTAKES
+from corpus.mutant import catalogue
 from movable.conformance.check import check
 from movable.conformance.promises import STAGES
 
@@ -21,15 +21,16 @@ SHOWN = {found["number"]: " ".join(found["message"].split()) for found in SECTIO
 def test_it_shows_ten_mistakes() -> None:
     """The commonest; each is planted somewhere."""
     assert len(SHOWN) == 10
-    assert SHOWN.keys() <= MISTAKES.keys()
+    assert SHOWN.keys() <= catalogue().keys()
 
 
 @pytest.mark.parametrize("number", SHOWN)
 def test_a_message_is_what_the_mistake_gives(number: str) -> None:
     """Word for word."""
-    rule, driver, scene = MISTAKES[number]
+    entry = catalogue()[number]
+    report = check(entry.driver_class(), scenes=[entry.scene])
 
-    assert check(driver, scenes=[scene])[rule].detail == SHOWN[number]
+    assert report[entry.invariants[0]].detail == SHOWN[number]
 
 
 def test_it_names_every_stage() -> None:

@@ -7,6 +7,7 @@ import pytest
 from core.frames import Frames, Shelf
 from movable import Page, PageList
 from movable.errors import ContractViolation, Deadlock
+from movable.mm.memory import Memory
 from movable.page_flags import (
     ORDER_SHIFT,
     PAGE_MAPPING_ANON,
@@ -323,3 +324,13 @@ def test_taking_an_isolated_page_from_a_list_breaks_another_rule(memory: Frames)
         shelf.pages.remove(page)
 
     assert error.value.rule == "I08"
+
+
+# Zones.
+
+
+def test_a_page_knows_its_zone() -> None:
+    """Who counts pages by zone asks the page."""
+    memory = Memory.blank(128, ("DMA32", 64), ("Normal", 64), pageblock_order=3, max_order=5)
+
+    assert [memory.page(pfn).zone for pfn in (0, 63, 64, 127)] == [0, 0, 1, 1]

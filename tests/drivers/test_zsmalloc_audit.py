@@ -132,6 +132,21 @@ def test_validate_notices_a_zspage_that_nobody_will_free() -> None:
     scene.close()
 
 
+def test_validate_notices_pages_counted_in_another_zone() -> None:
+    """As when one has moved there uncounted."""
+    scene = Scene()
+    scene.swap_out(SEVEN_IN_FOUR)
+
+    scene.pool.nr_zspages[0] -= 1
+    scene.pool.nr_zspages[1] += 1
+
+    with pytest.raises(AuditFailed, match=r"zram: by zone they are \{0: 4\}"):
+        scene.zram.validate()
+    scene.pool.nr_zspages.clear()
+    scene.pool.nr_zspages[0] = 4
+    scene.close()
+
+
 def test_repr_says_where_everything_stands() -> None:
     """In one line each."""
     scene = Scene()

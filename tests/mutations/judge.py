@@ -8,14 +8,9 @@ that the kernel did not have, so most take a fraction of a second.
 from __future__ import annotations
 
 import importlib
-import json
 import os
-import resource
-import signal
 import sys
 import tempfile
-import traceback
-from collections.abc import Callable
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
@@ -26,9 +21,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-MOST_SECONDS = 60
-"""Of processor time for one verdict; what takes more is taken for endless."""
-NEVER_ENDS = "never ends"
+from mutations.child import forget, in_a_child, serve
+
 QUICKLY = (
     "-q",
     "-x",
@@ -67,8 +61,7 @@ class OneFileChanged(MetaPathFinder, SourceFileLoader):  # type: ignore[misc]  #
 
 def import_anew(package: Path, file: str, source: str) -> None:
     """Forget the package, and have it imported with *source* in the place of *file*."""
-    for name in [name for name in sys.modules if name.split(".")[0] == package.name]:
-        del sys.modules[name]
+    forget({package.name})
     if file:
         sys.meta_path.insert(0, OneFileChanged(package, file, source))
 
@@ -140,27 +133,6 @@ def run_tests(nodes: list[str]) -> str | None:
     return failures[0] if failures else None
 
 
-def in_a_child(work: Callable[[], str | None], answer: Path) -> dict[str, str | None]:
-    """What *work* returns, in a process of its own, or `NEVER_ENDS`; or else why it broke."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            resource.setrlimit(resource.RLIMIT_CPU, (MOST_SECONDS, resource.RLIM_INFINITY))
-            said = {"verdict": work()}
-        except BaseException:  # noqa: BLE001 - whatever it is, the test is told
-            said = {"broke": traceback.format_exc()}
-        try:
-            answer.write_text(json.dumps(said))
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(pid, 0)
-    if os.WIFSIGNALED(status):
-        ended = signal.Signals(os.WTERMSIG(status))
-        return {"verdict": NEVER_ENDS} if ended == signal.SIGXCPU else {"broke": ended.name}
-    heard: dict[str, str | None] = json.loads(answer.read_text())
-    return heard
-
-
 def unpacked(recording: Path, folder: Path) -> Path:
     """A copy that is read in no time."""
     copy = folder / recording.name
@@ -170,7 +142,7 @@ def unpacked(recording: Path, folder: Path) -> Path:
     return copy
 
 
-def judge(package: Path, job: dict[str, Any], folder: Path) -> dict[str, str | None]:
+def judge(package: Path, job: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Whether anybody notices the change: the recording, or one of the tests, of *job*."""
     recording = unpacked(Path(job["recording"]), folder) if job["recording"] else None
 
@@ -183,13 +155,12 @@ def judge(package: Path, job: dict[str, Any], folder: Path) -> dict[str, str | N
     return in_a_child(work, folder / "verdict.json")
 
 
-def serve(package: Path) -> None:
-    """Answer until nobody asks any more."""
+def main(package: Path) -> None:
+    """Judge what is asked for."""
     importlib.import_module("movable.recording.replay")  # and with it all that it needs, once
     with tempfile.TemporaryDirectory() as folder:
-        for line in sys.stdin:
-            print(json.dumps(judge(package, json.loads(line), Path(folder))), flush=True)
+        serve(lambda job: judge(package, job, Path(folder)))
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]))
+    main(Path(sys.argv[1]))

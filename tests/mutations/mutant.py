@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import sys
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import movable
+from mutations.child import NEVER_ENDS, TESTS, Program, copy_package, replaced
+
+__all__ = ["NEVER_ENDS", "PACKAGE", "RECORDED", "Judge", "Mutation", "catalogue", "copy_engine"]
 
 PACKAGE = Path(movable.__file__).parent
 HERE = Path(__file__).parent
-TESTS = HERE.parent
 RECORDED = TESTS / "kernel" / "recorded"
-NEVER_ENDS = "never ends"
 
 
 @dataclass(frozen=True)
@@ -44,10 +39,7 @@ class Mutation:
 
     def source(self) -> str:
         """The changed file."""
-        source = (PACKAGE / self.file).read_text()
-        found = source.count(self.old)
-        assert found == 1, f"{self}: its text is {found} times in {self.file}, not once"
-        return source.replace(self.old, self.new)
+        return replaced((PACKAGE / self.file).read_text(), self.old, self.new, self)
 
 
 def catalogue() -> list[Mutation]:
@@ -59,37 +51,19 @@ def catalogue() -> list[Mutation]:
     ]
 
 
-def copy_package(folder: Path, mutation: Mutation | None) -> None:
+def copy_engine(folder: Path, mutation: Mutation | None) -> None:
     """Copy the package into *folder*, with one rule changed."""
-    copy = folder / PACKAGE.name
-    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "samples"))
-    if mutation:
-        (copy / mutation.file).write_text(mutation.source())
+    copy_package(PACKAGE, folder, {mutation.file: mutation.source()} if mutation else {})
 
 
-class Judge:
-    """A process that tries engines, one after the other (judge.py)."""
+class Judge(Program):
+    """A process that tries engines (judge.py)."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, HERE / "judge.py", PACKAGE],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"MOVABLE_COMPILED": "0"},
-            cwd=TESTS.parent,
-        )
+        super().__init__(HERE / "judge.py", PACKAGE)
 
     def __enter__(self) -> Judge:
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._process.communicate()
 
     def replays(self, mutation: Mutation | None, recording: str) -> str | None:
         """How a mutant replays *recording*: None if identically, what differs, or `NEVER_ENDS`."""
@@ -102,12 +76,5 @@ class Judge:
     def _ask(self, mutation: Mutation | None, **about: Any) -> str | None:
         file, source = (mutation.file, mutation.source()) if mutation else ("", "")
         job = {"file": file, "source": source, "recording": "", "tests": []} | about
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin
-        assert stdout
-        stdin.write(json.dumps(job) + "\n")
-        stdin.flush()
-        answer = json.loads(stdout.readline())
-        assert "broke" not in answer, f"{mutation}: {answer['broke']}"
-        verdict: str | None = answer["verdict"]
+        verdict: str | None = self.ask(mutation, job)
         return verdict

@@ -226,6 +226,7 @@ class Balloon:
     def isolate_page(self, page: Page, mode: IsolateMode) -> bool:
         with self.pages_lock:
             self.pages.remove(page)
+            point("off the balloon's list")
             self.isolated_pages += 1
         return True
 
@@ -240,6 +241,7 @@ class Balloon:
             self.mapping.because("balloon_lock is held: the balloon talks to its host")
             return MigrateResult.AGAIN
         newpage.get()
+        point("new page's reference taken")
         with self.pages_lock:
             self._insert(newpage)
             self.isolated_pages -= 1
@@ -256,6 +258,7 @@ class Balloon:
     def putback_page(self, page: Page) -> None:
         with self.pages_lock:
             self.pages.add(page)
+            point("on the balloon's list again")
             self.isolated_pages -= 1
 
     # Both.

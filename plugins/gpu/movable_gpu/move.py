@@ -163,6 +163,7 @@ class Move:
         with self.metadata.migrate_lock:
             self.metadata.page, self.metadata.isolated = self.newpage, False
         self.newpage.get()
+        point("new page adopted", self.newpage)
         self.newpage.private = self.metadata.number
         self.newpage.set_movable(self.gpu.mapping)
         self.page.private = 0

@@ -73,6 +73,7 @@ class Pool:
             metadata.isolated = metadata.status is PageStatus.MEM_POOL
         if metadata.isolated:
             self.page_list.remove(page)
+            point("off the pool's list", page)
         self.pool_lock.unlock()
         self.isolation_in_progress_cnt -= 1
         return metadata.isolated

@@ -5,6 +5,7 @@ It holds whenever nobody is inside a call, also while the VM has pages isolated.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from movable import Page
@@ -40,6 +41,8 @@ class Audit:
         self._check(self.found == pool.handles, "handles and the pages' words differ", pool)
         pages = sum(len(zspage.pages) for zspage in pool.zspages.values())
         self._check(pages == pool.pages_allocated, f"{pages} pages were counted", pool)
+        zones = Counter(page.zone for zspage in pool.zspages.values() for page in zspage.pages)
+        self._check(+pool.nr_zspages == zones, f"by zone they are {dict(zones)}", pool.nr_zspages)
         chains = {page.pfn for zspage in pool.zspages.values() for page in zspage.pages}
         self._check(len(chains) == pages, "a page is in two chains", pool)
 

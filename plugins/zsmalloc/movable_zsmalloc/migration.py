@@ -52,6 +52,7 @@ class Migration:
         zspage.lock.write_unlock()
         point("objects moved")
         newpage.get()
+        point("new page's reference taken")
         pool.reset_page(page)
         page.put()
         return MigrateResult.SUCCESS
@@ -66,6 +67,9 @@ class Migration:
             _, obj_idx = obj_to_location(pool.handles[handle])
             pool.handles[handle] = location_to_obj(newpage.pfn, obj_idx)
         zspage.replace_sub_page(newpage, page)
+        if newpage.zone != page.zone:
+            pool.nr_zspages[page.zone] -= 1
+            pool.nr_zspages[newpage.zone] += 1
         if pool.mapping:
             newpage.set_movable(pool.mapping)
 

@@ -105,6 +105,7 @@ class PinningMigration(Migration):
                 return False
             if not zspage.isolated:
                 size_class.remove(zspage)
+                point("zspage off its list")
             zspage.isolated += 1
         return True
 
@@ -125,6 +126,7 @@ class PinningMigration(Migration):
             point("page copied")
             self.replace(zspage, newpage, page)
             newpage.get()
+            point("new page's reference taken")
             self._end_isolation(zspage)
             self.pool.reset_page(page)
             page.put()
@@ -143,5 +145,6 @@ class PinningMigration(Migration):
         if not zspage.isolated:
             group = zspage.size_class.fullness_of(zspage.inuse)
             zspage.size_class.insert(zspage, group)
+            point("zspage listed again")
             if group is Fullness.EMPTY:
                 self.pool.kick_deferred_free()

@@ -8,7 +8,7 @@ zspage's lock for reading from map to unmap, but the pool's only to find the zsp
 page spins, with the pool's lock held, until users are done.
 
 Follows zs_malloc(), zs_free() and zs_map_object() in mm/zsmalloc.c of Linux v6.1, as stable since
-6.1.47. Left out: one mapped object per CPU, the shrinker, the zones' counters.
+6.1.47. Left out: one mapped object per CPU, the shrinker.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ stable since 6.1.47.
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import count
 
 from movable import AddressSpace, Memory, Page, SpinLock, WorkQueue, point
@@ -42,6 +43,8 @@ class Zspages:
         self.zspages: dict[int, Zspage] = {}
         """By the number that their pages have in `private`."""
         self.pages_allocated = 0
+        self.nr_zspages: Counter[int] = Counter()
+        """Pages by zone, of all zspages (NR_ZSPAGES)."""
         self.free_work = WorkQueue("zs free work")
         """Frees the zspages on the EMPTY lists; a page of each was locked when it fell empty."""
         self._new_numbers = count(1)
@@ -77,9 +80,11 @@ class Zspages:
         try:
             for _ in range(size_class.pages_per_zspage):
                 pages.append(self.memory.alloc_page(movable=self.mapping is not None))
+                self.nr_zspages[pages[-1].zone] += 1
                 point("page allocated")
         except OutOfMemory:
             for page in pages:
+                self.nr_zspages[page.zone] -= 1
                 page.put()
             raise
         return Zspage(next(self._new_numbers), size_class, pages, self.contents)
@@ -127,6 +132,7 @@ class Zspages:
         for page in zspage.pages:
             self.contents.forget(page)
             self.reset_page(page)
+            self.nr_zspages[page.zone] -= 1
             page.unlock()
             page.put()
 

@@ -104,6 +104,7 @@ class VmwBalloon:
         # Allocations may enter compaction, and so this driver: nothing is held meanwhile.
         for page in self._allocate(count):
             with self.conf_sem:
+                point("hypervisor asked")
                 if not self.hypervisor.lock(page):
                     page.put()
                     continue
@@ -154,6 +155,7 @@ class VmwBalloon:
     def isolate_page(self, page: Page, mode: IsolateMode) -> bool:
         with self.pages_lock:
             self.pages.remove(page)
+            point("off the balloon's list")
             self.isolated_pages += 1
         return True
 
@@ -176,6 +178,7 @@ class VmwBalloon:
         if self.hypervisor.lock(newpage):
             newpage.get()
             self._enqueue(newpage)
+            point("new page adopted")
         else:
             self.size -= 1
         with self.pages_lock:
@@ -186,6 +189,7 @@ class VmwBalloon:
     def putback_page(self, page: Page) -> None:
         with self.pages_lock:
             self.pages.add(page)
+            point("on the balloon's list again")
             self.isolated_pages -= 1
 
     # Both.
