@@ -124,8 +124,10 @@ class Search:
         return [*((n, self.quota) for n in range(whole)), *([(whole, rest)] if rest else [])]
 
 
-def hunt(search: Search, shares: Iterable[tuple[int, int]]) -> Hunt:
+def hunt(search: Search, shares: Iterable[tuple[int, int]], *, stop: bool = False) -> Hunt:
     """Play plans, each in so many orders; *shares* are their numbers and how many.
+
+    :param stop: at the first schedule that breaks a rule.
 
     :raises BadInput: there is no such strategy, or the driver cannot be put back between schedules.
     """
@@ -136,16 +138,21 @@ def hunt(search: Search, shares: Iterable[tuple[int, int]]) -> Hunt:
     for number, schedules in shares:
         plan = plan_number(number, search.name, search.kind, search.declared, search.seed)
         if plan is not None:
-            _play_plan(search, plan, f"{search.seed}/{number}", schedules, played)
+            _play_plan(search, plan, (f"{search.seed}/{number}", schedules, stop), played)
+        if stop and played.found:
+            break
     return played
 
 
-def _play_plan(search: Search, plan: Plan, seed: str, schedules: int, played: Hunt) -> None:
+def _play_plan(search: Search, plan: Plan, how: tuple[str, int, bool], played: Hunt) -> None:
+    seed, schedules, stop = how
     stage = Stage(search.name, search.kind, search.declared, plan)
     orders = Orders(stage.exploration, search.strategy, search.depth, seed)
     try:
         for number, order in enumerate(islice(orders, schedules)):
             _play(stage, order, number < WITH_LOCK_RULES, played)
+            if stop and played.found:
+                break
     finally:
         stage.close()
     played.plans[plan.collision] += 1

@@ -25,6 +25,7 @@ from movable import (
     hookimpl,
     invariant,
     operation,
+    point,
     relax,
 )
 from movable.errors import AuditFailed, OutOfMemory

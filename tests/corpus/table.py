@@ -1,0 +1,98 @@
+"""Prints which strategy finds which mistake of the corpus: `python tests/corpus/table.py`.
+
+    python tests/corpus/table.py --seeds 20 --schedules 10000 --jobs 2 [NUMBER ...]
+
+Each cell: in how many of the seeds it was found, and the median of the schedules that took. What
+was found is kept in results.json, beside this file, a mistake a line; `--kept` prints that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+TESTS = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TESTS))
+
+from corpus.hunted import STRATEGIES  # noqa: E402
+from corpus.mutant import Entry, catalogue  # noqa: E402
+
+RESULTS = Path(__file__).with_name("results.json")
+
+
+def hunt(entry: Entry, asked: Namespace) -> dict[str, Any]:
+    """One row, by a process of its own."""
+    command = [sys.executable, "-m", "corpus.hunted", entry.id]
+    command += ["--seeds", str(asked.seeds), "--schedules", str(asked.schedules)]
+    with TemporaryDirectory() as cache:
+        path = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
+        own = {"MOVABLE_CACHE_DIR": cache} if entry.changes_the_engine else {}
+        environment = {**os.environ, "PYTHONPATH": path, **own}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]
+        return {"id": entry.id, "title": entry.title, "broke": last}
+    row: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return row
+
+
+def cell(found: dict[str, Any]) -> str:
+    """Found in how many seeds, after how many schedules: their median, the least and the most."""
+    schedules = [count for count in found["schedules"] if count]
+    if not schedules:
+        return f"0/{len(found['schedules'])}"
+    span = f"{min(schedules)}-{max(schedules)}"
+    return f"{len(schedules)}/{len(found['schedules'])}, {median(schedules):.0f} ({span})"
+
+
+def line(row: dict[str, Any]) -> str:
+    """One row of the table."""
+    if "broke" in row:
+        return f"| {row['id']} | {row['title']} | {row['broke']} |"
+    rules = sorted({rule for strategy in STRATEGIES for rule in row[strategy]["rules"]})
+    cells = [cell(row[strategy]) for strategy in STRATEGIES]
+    small = "" if row["shrunk_to"] is None else str(row["shrunk_to"])
+    return " | ".join([f"| {row['id']}", row["title"], *cells, ", ".join(rules), f"{small} |"])
+
+
+def rows(asked: Namespace) -> Iterator[dict[str, Any]]:
+    """The rows, as they are found, or as they are kept."""
+    if asked.kept:
+        yield from map(json.loads, RESULTS.read_text().splitlines())
+        return
+    entries = [entry for entry in catalogue().values() if not entry.not_expressible]
+    wanted = [entry for entry in entries if not asked.numbers or entry.id in asked.numbers]
+    with ThreadPoolExecutor(asked.jobs) as pool:
+        yield from pool.map(lambda entry: hunt(entry, asked), wanted)
+
+
+def main() -> None:
+    """The table as Markdown, row by row."""
+    parser = ArgumentParser()
+    parser.add_argument("numbers", nargs="*")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--schedules", type=int, default=10_000)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--kept", action="store_true")
+    asked = parser.parse_args()
+    print(f"| mistake | | {' | '.join(STRATEGIES)} | seen by | shrunk to |")
+    print("|---" * (len(STRATEGIES) + 4) + "|")
+    found = []
+    for row in rows(asked):
+        print(line(row), flush=True)
+        found.append(row)
+    if not asked.kept and not asked.numbers:
+        RESULTS.write_text("".join(json.dumps(row) + "\n" for row in found))
+
+
+if __name__ == "__main__":
+    main()
