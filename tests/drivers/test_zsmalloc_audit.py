@@ -147,6 +147,18 @@ def test_validate_notices_pages_counted_in_another_zone() -> None:
     scene.close()
 
 
+def test_what_is_being_freed_can_be_looked_for() -> None:
+    """Its slot names it a moment longer than the pool does."""
+    scene = Scene()
+    [slot] = scene.swap_out(SEVEN_IN_FOUR)
+
+    scene.pool.free(scene.zram.table[slot].handle or 0)
+
+    assert scene.zram.read_back() == {slot: b"no object"}
+    scene.zram.table[slot].set(None, 0, scene.zram.swapped[slot])
+    scene.close()
+
+
 def test_repr_says_where_everything_stands() -> None:
     """In one line each."""
     scene = Scene()

@@ -126,6 +126,8 @@ class Pool(Zspages):
 
     def peek(self, handle: int, size: int) -> bytes:
         """The object as it can be found now, for the audit: no lock is taken, nothing believed."""
+        if handle not in self.handles:
+            return b"no object"  # who frees it has not told its slot yet
         pfn, obj_idx = obj_to_location(self.handles[handle])
         page = self.memory.page(pfn)
         zspage = self.zspages.get(page.private)

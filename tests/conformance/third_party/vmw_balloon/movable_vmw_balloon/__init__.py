@@ -121,10 +121,15 @@ class VmwBalloon:
         """Take up to *count* frames back; return how many."""
         done = 0
         with self.conf_sem:
-            for page in list(self.pages):
-                if done == count or not self.hypervisor.unlock(page):
+            while done < count and (page := self._dequeue()):
+                if not self.hypervisor.unlock(page):
+                    page.lock()
+                    self._enqueue(page)
+                    page.unlock()
                     break
-                self._release(page)
+                point("hypervisor told")
+                self.size -= 1
+                page.put()
                 done += 1
         return done
 
@@ -200,14 +205,15 @@ class VmwBalloon:
             page.set_movable(self.mapping)
             self.pages.add(page)
 
-    def _release(self, page: Page) -> None:
-        page.lock()
+    def _dequeue(self) -> Page | None:
+        """Take the first page that nobody has locked: who has, is about to isolate it."""
         with self.pages_lock:
-            self.pages.remove(page)
-        self.size -= 1
-        page.clear_movable()
-        page.unlock()
-        page.put()
+            page = next((page for page in self.pages if page.trylock()), None)
+            if page:
+                self.pages.remove(page)
+                page.clear_movable()
+                page.unlock()
+        return page
 
     def _give_up(self, page: Page) -> None:
         page.clear_movable()
