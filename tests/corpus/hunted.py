@@ -15,6 +15,8 @@ from typing import Any
 from corpus.mutant import Entry, catalogue
 
 STRATEGIES = ("fifo", "random", "pct", "delays")
+MOST_IN_TURN = 32
+"""Schedules with `fifo`, of which there is one for each plan."""
 
 
 def one(search: Any, most: int) -> tuple[int, str]:
@@ -38,6 +40,7 @@ def hunted(entry: Entry, strategy: str, seeds: int, most: int) -> dict[str, Any]
     kind = entry.driver_class()
     declared = Declared(**vars(Declared.of(kind)) | {"config": entry.config})
     name = kind.__name__.lower()
+    most = min(most, MOST_IN_TURN) if strategy == "fifo" else most
     found = [one(Search(name, kind, declared, strategy, 2, seed), most) for seed in range(seeds)]
     return {"schedules": [n for n, _ in found], "rules": sorted({rule for _, rule in found if rule})}
 

@@ -3,7 +3,7 @@
     python tests/corpus/table.py --seeds 20 --schedules 10000 --jobs 2 [NUMBER ...]
 
 Each cell: in how many of the seeds it was found, and the median of the schedules that took. What
-was found is kept in results.json, beside this file, a mistake a line; `--kept` prints that.
+was found is kept in results.json, beside this file; `--kept` prints that.
 """
 
 from __future__ import annotations
@@ -67,12 +67,26 @@ def line(row: dict[str, Any]) -> str:
 def rows(asked: Namespace) -> Iterator[dict[str, Any]]:
     """The rows, as they are found, or as they are kept."""
     if asked.kept:
-        yield from map(json.loads, RESULTS.read_text().splitlines())
+        yield from kept().values()
         return
     entries = [entry for entry in catalogue().values() if not entry.not_expressible]
     wanted = [entry for entry in entries if not asked.numbers or entry.id in asked.numbers]
     with ThreadPoolExecutor(asked.jobs) as pool:
         yield from pool.map(lambda entry: hunt(entry, asked), wanted)
+
+
+def kept() -> dict[str, dict[str, Any]]:
+    """What was found before, by number."""
+    if not RESULTS.exists():
+        return {}
+    return {row["id"]: row for row in map(json.loads, RESULTS.read_text().splitlines())}
+
+
+def keep(row: dict[str, Any]) -> None:
+    """Put *row* in the place of what was found before."""
+    found = {**kept(), row["id"]: row}
+    lines = [json.dumps(found[number]) for number in catalogue() if number in found]
+    RESULTS.write_text("\n".join(lines) + "\n")
 
 
 def main() -> None:
@@ -86,12 +100,10 @@ def main() -> None:
     asked = parser.parse_args()
     print(f"| mistake | | {' | '.join(STRATEGIES)} | seen by | shrunk to |")
     print("|---" * (len(STRATEGIES) + 4) + "|")
-    found = []
     for row in rows(asked):
         print(line(row), flush=True)
-        found.append(row)
-    if not asked.kept and not asked.numbers:
-        RESULTS.write_text("".join(json.dumps(row) + "\n" for row in found))
+        if not asked.kept:
+            keep(row)
 
 
 if __name__ == "__main__":
