@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from movable.mm.memory import Memory
 
 LISTS = ("migratepages", "freepages", "isolated_blocks", "folios", "ret_folios")
-WATCHED = t.word_index(t.COMPACT_CONTROL, "watched")
+FIELDS = {name: t.word_index(t.COMPACT_CONTROL, name) for name in t.COMPACT_CONTROL.names or ()}
+WATCHED = FIELDS["watched"]
 REQUEST_MASK = (1 << steps.REQUEST_BITS) - 1
 ENDS = dict.fromkeys(("after_page", "after_isolate", "after_migrate", "after_putback"), steps.DONE)
 NO_LIMIT = 1 << 40
@@ -53,14 +54,14 @@ class CompactControl:
         self.head = memory.free_heads.pop(0)
         for number, name in enumerate(LISTS):
             head = self.head + number
-            self.record[name] = memory.mem_map["next"][head] = memory.mem_map["prev"][head] = head
+            self[name] = memory.mem_map["next"][head] = memory.mem_map["prev"][head] = head
         for name in COMPACTION_FIELDS:
-            self.record[name] = getattr(profile, name)
-        self.record["batch"] = profile.batch or NO_LIMIT
-        self.mode, self.record["mode"] = mode, mode
+            self[name] = getattr(profile, name)
+        self["batch"] = profile.batch or NO_LIMIT
+        self.mode, self["mode"] = mode, mode
         for name, value in {"order": WHOLE_MEMORY, "gfp_mask": GFP_KERNEL, **request}.items():
-            self.record[name] = value
-        self.record["migratetype"] = gfp_migratetype(self["gfp_mask"])
+            self[name] = value
+        self["migratetype"] = gfp_migratetype(self["gfp_mask"])
         self.isolate_mode = self._isolate_mode()
         """What drivers are told when their pages are isolated (MB-1)."""
 
@@ -73,10 +74,10 @@ class CompactControl:
 
     def __getitem__(self, field: str) -> int:
         """A field of the record, by its name in mm_types.py."""
-        return int(self.record[field][0])
+        return self.words[FIELDS[field]]
 
     def __setitem__(self, field: str, value: int) -> None:
-        self.record[field] = value
+        self.words[FIELDS[field]] = value
 
     def close(self) -> None:
         """Give the list heads back for the next compactor."""
@@ -88,7 +89,7 @@ class CompactControl:
         *fields* are set first: the `page` to isolate, the `zone` to compact, and so on.
         """
         for name, value in {**ENDS, **fields}.items():
-            self.record[name] = value
+            self[name] = value
         watched = self.words[WATCHED] = sched.active
         for request in self.memory.engine.compact(run_steps, self.record, step):
             HANDLERS[request & REQUEST_MASK](self, request >> steps.REQUEST_BITS)
