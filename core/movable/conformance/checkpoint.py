@@ -7,17 +7,18 @@ back, in place, so that whoever refers to it still does.
 
 from __future__ import annotations
 
+from array import array as typed_array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from enum import Enum
+from functools import partial
 from itertools import count
 from random import Random
 from types import (
-    BuiltinFunctionType,
+    BuiltinMethodType,
     CodeType,
     FunctionType,
-    GeneratorType,
     MethodType,
     ModuleType,
 )
@@ -32,12 +33,14 @@ from movable.page import Page
 
 ATOMS = (
     *(int, float, complex, str, bytes, bool, type(None), type(...), type, Enum, Page),
-    *(FunctionType, BuiltinFunctionType, ModuleType, CodeType, ReferenceType, WeakKeyDictionary),
+    *(FunctionType, ModuleType, CodeType, ReferenceType, WeakKeyDictionary),
     *(np.generic, np.dtype, memoryview, Engine, count),
 )
 """What never changes, or is a view of what is kept anyway."""
 STATELESS = ("numba", "pluggy", "pydantic", "pydantic_core", "structlog")
 """Packages whose objects say how things are done, not how they stand."""
+BUILT_IN = ("builtins", "itertools", "_io")
+"""Where iterators come from that do not say how far they are."""
 Restore = Callable[[], object]
 
 
@@ -87,21 +90,34 @@ class Checkpoint:
         """Keep what *thing* holds now; what it leads to, with paths."""
         if isinstance(thing, np.ndarray):
             return self._keep_array(path, thing)
-        if isinstance(thing, Random):
-            self._restores.append(_setting(thing.setstate, thing.getstate()))
-            return ()
         if isinstance(thing, (tuple, frozenset)):
             return [(f"{path}[{i}]", value) for i, value in enumerate(thing)]
-        if isinstance(thing, MethodType):
+        if isinstance(thing, (MethodType, BuiltinMethodType)):
             return [(path, thing.__self__)]
-        if isinstance(thing, GeneratorType):
+        if isinstance(thing, partial):
+            return [(path, thing.func), (path, thing.args), (path, thing.keywords)]
+        if isinstance(thing, Iterator) and type(thing).__module__ in BUILT_IN:
+            kind = type(thing).__name__
             remedy = "keep an index or a list instead"
-            raise BadInput(path, "is a generator, which cannot be put back as it was", remedy)
+            raise BadInput(path, f"is a {kind}, which cannot be put back as it was", remedy)
+        self._keep_chance(thing)
         return [*self._keep_container(path, thing), *self._keep_attributes(path, thing)]
+
+    def _keep_chance(self, thing: Any) -> None:
+        if isinstance(thing, Random):
+            self._restores.append(_setting(thing.setstate, thing.getstate()))
+        elif isinstance(thing, np.random.Generator):
+            generator = thing.bit_generator
+            self._restores.append(_setting_state(generator, generator.state))
 
     def _keep_array(self, path: str, array: Any) -> Iterable[tuple[str, object]]:
         if isinstance(array.base, np.ndarray):
             return [(path, array.base)]
+        if not array.flags.writeable:
+            return ()
+        if array.dtype.hasobject:
+            self._arrays.append((array, array.copy()))
+            return [(path, array.tolist())]
         flat = array.reshape(-1).view(np.uint8) if array.flags.c_contiguous else array
         self._arrays.append((flat, flat.copy()))
         return ()
@@ -109,13 +125,17 @@ class Checkpoint:
     def _keep_container(self, path: str, thing: Any) -> Iterator[tuple[str, object]]:
         if isinstance(thing, dict):
             self._filled.append((thing, thing.copy(), thing.update))
+            self._count_anew(thing, thing.items())
             for key, value in thing.items():
                 yield f"{path}[{key!r}]", value
                 yield f"{path}: {key!r}", key
         elif isinstance(thing, (list, bytearray)):
             self._filled.append((thing, thing[:], thing.extend))
             if isinstance(thing, list):
+                self._count_anew(thing, enumerate(thing))
                 yield from ((f"{path}[{i}]", value) for i, value in enumerate(thing))
+        elif isinstance(thing, typed_array):
+            self._restores.append(_setting_slice(thing, thing[:]))
         elif isinstance(thing, (set, deque)):
             fill = thing.extend if isinstance(thing, deque) else thing.update
             self._filled.append((thing, thing.copy(), fill))
@@ -125,15 +145,19 @@ class Checkpoint:
         attributes = getattr(thing, "__dict__", None)
         if isinstance(attributes, dict):
             self._attributes.append((attributes, attributes.copy(), len(attributes)))
-            counters = {k: copy(v) for k, v in attributes.items() if isinstance(v, count)}
-            if counters:
-                self._restores.append(_counting_anew(attributes, counters))
+            self._count_anew(attributes, attributes.items())
             yield from ((f"{path}.{name}", value) for name, value in attributes.items())
-        slots = [name for name in _slots(type(thing)) if hasattr(thing, name)]
+        slots = list(_slots(type(thing)))
         if slots:
-            kept = [(name, getattr(thing, name)) for name in slots]
-            self._restores.append(_setting_slots(thing, kept))
-            yield from ((f"{path}.{name}", value) for name, value in kept)
+            kept = {name: getattr(thing, name) for name in slots if hasattr(thing, name)}
+            self._restores.append(_setting_slots(thing, slots, kept))
+            yield from ((f"{path}.{name}", value) for name, value in kept.items())
+
+    def _count_anew(self, holder: Any, items: Iterable[tuple[Any, object]]) -> None:
+        """A counter does not go back: who held it gets another that stands where it stood."""
+        counters = {key: copy(value) for key, value in items if isinstance(value, count)}
+        if counters:
+            self._restores.append(_counting_anew(holder, counters))
 
 
 def _stateless(thing: object) -> bool:
@@ -146,11 +170,26 @@ def _slots(kind: type) -> Iterator[str]:
         names = cls.__dict__.get("__slots__", ())
         for name in (names,) if isinstance(names, str) else names:
             if name not in ("__dict__", "__weakref__"):
-                yield name
+                hidden = name.startswith("__") and not name.endswith("__")
+                yield f"_{cls.__name__.lstrip('_')}{name}" if hidden else name
 
 
 def _setting(set_: Callable[[Any], object], kept: Any) -> Restore:
     return lambda: set_(kept)
+
+
+def _setting_state(generator: Any, kept: Any) -> Restore:
+    def reset() -> None:
+        generator.state = kept
+
+    return reset
+
+
+def _setting_slice(numbers: Any, kept: Any) -> Restore:
+    def refill() -> None:
+        numbers[:] = kept
+
+    return refill
 
 
 def _forget(attributes: dict[str, Any], kept: dict[str, Any]) -> None:
@@ -158,13 +197,25 @@ def _forget(attributes: dict[str, Any], kept: dict[str, Any]) -> None:
         del attributes[name]
 
 
-def _counting_anew(attributes: dict[str, Any], counters: dict[str, Any]) -> Restore:
-    return lambda: attributes.update({name: copy(kept) for name, kept in counters.items()})
+def _counting_anew(holder: Any, counters: dict[Any, Any]) -> Restore:
+    def replace() -> None:
+        for key, kept in counters.items():
+            holder[key] = copy(kept)
+
+    return replace
 
 
-def _setting_slots(thing: Any, kept: list[tuple[str, Any]]) -> Restore:
+def _setting_slots(thing: Any, slots: list[str], kept: dict[str, Any]) -> Restore:
+    counters = {name: copy(value) for name, value in kept.items() if isinstance(value, count)}
+    unset = [name for name in slots if name not in kept]
+
     def reassign() -> None:
-        for name, value in kept:
+        for name, value in kept.items():
             object.__setattr__(thing, name, value)
+        for name, value in counters.items():
+            object.__setattr__(thing, name, copy(value))
+        for name in unset:
+            if hasattr(thing, name):
+                object.__delattr__(thing, name)
 
     return reassign

@@ -44,7 +44,7 @@ class Draw:
         """What users do until the driver has a few pages."""
         steps: tuple[Step, ...] = ()
         pages = 0
-        for _ in range(ATTEMPTS):
+        for _ in range(ATTEMPTS if self.verbs else 0):
             if pages >= FEWEST_PAGES:
                 break
             tried = (*steps, self.step(self._grower()))
@@ -128,10 +128,9 @@ COLLISIONS: dict[str, Kind] = {
 
 def applicable(kind: type[Any], declared: Declared) -> list[str]:
     """The collisions for which the driver has the operations."""
-    missing = {
-        "teardown": declared.teardown_of(kind) is None,
-        "worker": declared.worker_of(kind) is None,
-    }
+    missing = {"teardown": not declared.teardown_of(kind), "worker": not declared.worker_of(kind)}
+    if not Draw("", kind, declared, Random(0)).verbs:
+        return [name for name in ("two compactors", "teardown") if not missing.get(name)]
     return [name for name in COLLISIONS if not missing.get(name)]
 
 

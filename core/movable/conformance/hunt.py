@@ -199,7 +199,8 @@ class Orders:
         todo: deque[tuple[int, ...]] = deque([()])
         while todo:
             steps = todo.popleft()
-            self.complete = max(self.complete, len(steps) - 1)
+            last = len(steps) == most and not todo
+            self.complete = max(self.complete, most if last else len(steps) - 1)
             yield Delays(steps)
             if len(steps) < most and len(self.run.deviations) == len(steps):
                 first = steps[-1] + 1 if steps else 1

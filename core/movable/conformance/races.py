@@ -73,7 +73,8 @@ class Races:
     @property
     def complete_for_delays(self) -> int | None:
         """Every order with so many delays was played of every plan; None if that was not tried."""
-        return min(self.played.delays, default=-1) if self.tried_delays else None
+        complete = min(self.played.delays, default=-1)
+        return complete if self.tried_delays and complete >= 0 else None
 
     @property
     def tried_delays(self) -> bool:

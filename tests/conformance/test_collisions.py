@@ -1,0 +1,144 @@
+"""Plans of collisions: drawn from a seed, of every kind that the driver has operations for."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Annotated, Any, ClassVar
+
+import pytest
+from pydantic import Field
+
+from conformance.races import Waits, Walks
+from movable import Memory, operation
+from movable.conformance import collisions
+from movable.conformance.collisions import COLLISIONS, applicable, draw_plan, plan_number
+from movable.conformance.declared import Declared
+from movable.conformance.plan import COMPACT, PRESSED, PUT_BACK, Plan
+from movable.conformance.stage import Stage
+from movable.sched.strategies import Fifo
+from movable_balloon import Balloon
+from movable_zsmalloc import Zram
+
+DRIVERS = [Balloon, Zram]
+
+
+def drawn(kind: type[Any], collision: str, seed: int = 0) -> Plan | None:
+    name = kind.__name__.lower()
+    return draw_plan(name, kind, Declared.of(kind), collision, Random(seed))
+
+
+def numbered(kind: type[Any], number: int, seed: int = 0) -> Plan | None:
+    return plan_number(number, kind.__name__.lower(), kind, Declared.of(kind), seed)
+
+
+def test_a_plan_is_told_by_seed_and_number() -> None:
+    """Whatever was drawn before, in whichever process."""
+    plans = [numbered(Balloon, n, seed) for seed in (0, 1) for n in (3, 2, 1)]
+    again = [numbered(Balloon, n, seed) for seed in (0, 1) for n in (3, 2, 1)]
+
+    assert plans == again
+    assert len(set(map(str, plans))) == 6
+
+
+def test_each_collision_has_its_turn() -> None:
+    """As often as the others."""
+    kinds = applicable(Balloon, Declared.of(Balloon))
+    plans = [numbered(Balloon, n) for n in range(2 * len(kinds))]
+
+    assert [plan.collision for plan in plans if plan] == kinds * 2
+
+
+@pytest.mark.parametrize("kind", DRIVERS)
+def test_a_plan_keeps_within_bounds(kind: type[Any]) -> None:
+    """Few pages, few calls, and a schedule that is neither over at once nor without end."""
+    for collision in applicable(kind, Declared.of(kind)):
+        plan = drawn(kind, collision)
+        assert plan, collision
+        assert plan.collision == collision
+        assert 1 < len(plan.tasks) <= 3
+        assert all(1 <= len(part.steps) <= 3 for part in plan.tasks)
+        stage = Stage("drawn", kind, Declared.of(kind), plan)
+        try:
+            assert 1 <= len(stage.pages) <= collisions.MOST_PAGES
+            assert stage.run(Fifo()) is None
+            steps = stage.exploration.steps
+        finally:
+            stage.close()
+        assert collisions.FEWEST_STEPS <= steps <= collisions.MOST_STEPS
+
+
+def test_what_a_driver_cannot_do_does_not_collide() -> None:
+    """No teardown, or no worker: no such collision."""
+
+    class Eternal(Balloon):
+        remove: ClassVar = None  # type: ignore[assignment]
+
+    assert set(COLLISIONS) - set(applicable(Eternal, Declared())) == {"teardown", "worker"}
+    assert set(COLLISIONS) - set(applicable(Balloon, Declared())) == {"worker"}
+
+
+def test_a_driver_without_operations_is_still_compacted() -> None:
+    """But has no users who could collide; and if nothing happens then, there is no plan."""
+
+    class Alone:
+        def __init__(self, memory: Memory, config: object = None) -> None:
+            self.mapping = Balloon(memory).mapping
+
+    assert applicable(Alone, Declared()) == ["two compactors"]
+    assert drawn(Alone, "two compactors") is None
+
+
+def test_operations_that_are_alone_take_no_part() -> None:
+    """Nor does the one that ends the device, but in its own collision."""
+    verbs = {
+        step.verb
+        for number in range(24)
+        if (plan := numbered(Balloon, number))
+        for part in plan.tasks
+        if part.name.startswith("user")
+        for step in (*plan.prepare, *part.steps)
+    }
+
+    assert verbs == {"inflate", "deflate"}
+
+
+def test_who_does_what() -> None:
+    """A compaction that is broken off puts back; who is short of memory compacts before he gets
+    any; the teardown is one call."""
+
+    def does(collision: str) -> dict[str, set[str]]:
+        plan = drawn(Balloon, collision)
+        assert plan
+        return {part.name: {step.do for step in part.steps} for part in plan.tasks}
+
+    assert does("a compaction broken off")["cpu0"] == {PUT_BACK}
+    assert does("allocations that compact")["user0"] == {PRESSED}
+    assert does("two compactors") == {"cpu0": {COMPACT}, "cpu1": {COMPACT}}
+    plan = drawn(Balloon, "teardown")
+    assert plan
+    assert str(plan.tasks[2]) == "teardown: remove()"
+
+
+def test_arguments_are_within_what_is_declared() -> None:
+    """As everywhere."""
+
+    class Choosy(Walks):
+        @operation
+        def inflate(self, count: Annotated[int, Field(ge=2, le=3)]) -> int:
+            assert 2 <= count <= 3
+            return super().inflate(count)
+
+    for number in range(8):
+        plan = numbered(Choosy, number)
+        assert plan
+        calls = [step for part in plan.tasks for step in (*plan.prepare, *part.steps)]
+        assert {s.arguments["count"] for s in calls if s.verb == "inflate"} <= {2, 3}
+
+
+def test_settings_are_those_declared() -> None:
+    """A plan keeps them, so that a tape does."""
+    declared = Declared(config={"allocate_under_lock": True})
+    plan = draw_plan("waits", Waits, declared, "two compactors", Random(0))
+
+    assert plan
+    assert plan.config == {"allocate_under_lock": True}

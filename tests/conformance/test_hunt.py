@@ -1,0 +1,204 @@
+"""Hunts: what is planted is found, and what is played depends on the seed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from conformance.races import Waits, Walks, search
+from movable.conformance.hunt import SCHEDULES_OF_A_PLAN, STRATEGIES, Hunt, Orders, hunt, rule_of
+from movable.conformance.races import Races
+from movable.errors import AuditFailed, BadInput, ContractViolation, Deadlock, Livelock
+from movable.sched import point, relax
+from movable.sched.exploration import Exploration
+from movable_balloon import Balloon
+
+FOUR_PLANS = 4 * SCHEDULES_OF_A_PLAN
+
+
+def played(kind: type[Balloon], schedules: int = 64, **how: Any) -> Hunt:
+    """The first *schedules* of each of five plans."""
+    return hunt(search(kind, **how), [(number, schedules) for number in range(5)])
+
+
+def test_it_finds_a_list_that_is_walked_without_its_lock() -> None:
+    """Who walks on comes to a page that the VM has isolated meanwhile."""
+    found = hunt(search(Walks), search(Walks).shares(FOUR_PLANS)).found
+
+    assert [one.rule for one in found] == ["I08"]
+    assert found[0].deviations
+    assert not found[0].lock_rules
+
+
+def test_it_finds_a_lock_that_need_not_collide() -> None:
+    """The rules about locks are learned from one order; so the very first may tell."""
+    found = played(Waits).found[0]
+
+    assert found.rule == "L05"
+    assert found.lock_rules
+    assert "conf_mutex" in found.message
+
+
+@pytest.mark.parametrize("strategy", ["random", "pct"])
+def test_each_strategy_finds_it(strategy: str) -> None:
+    """Some sooner than others."""
+    times = hunt(search(Walks, strategy, depth=5), [(2, 1_500)]).times
+
+    assert "I08" in times
+
+
+def test_it_finds_nothing_where_nothing_is() -> None:
+    """The balloon as it is."""
+    assert not played(Balloon).times
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_same_seed_is_the_same_hunt(strategy: str) -> None:
+    """To the last pair of points; another seed has other plans."""
+    first = played(Walks, 24, strategy=strategy)
+    # Compared apart from the assertion, which would spell out how two hunts differ.
+    same = first == played(Walks, 24, strategy=strategy)
+    other = first == played(Walks, 24, strategy=strategy, seed=1)
+
+    assert (same, other) == (True, False)
+
+
+def test_parts_make_the_whole() -> None:
+    """It is no matter how plans are spread over processes."""
+    sought = search(Walks)
+    shares = sought.shares(FOUR_PLANS + 100)
+    whole, parts = hunt(sought, shares), Hunt()
+    for share in shares:
+        parts.add(hunt(sought, [share]))
+
+    assert len(whole.orders) == len(parts.orders)
+    differ = [name for name, value in vars(whole).items() if value != vars(parts)[name]]
+    assert set(differ) <= {"orders"}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("schedules", [0, 1, 320, 321, 2_000])
+def test_shares_make_what_was_asked_for(strategy: str, schedules: int) -> None:
+    """No plan twice, none with more than its quota."""
+    sought = search(Balloon, strategy)
+    shares = sought.shares(schedules)
+
+    assert sum(count for _, count in shares) == schedules
+    assert [number for number, _ in shares] == list(range(len(shares)))
+    assert all(0 < count <= sought.quota for _, count in shares)
+
+
+def test_what_was_asked_for_is_played() -> None:
+    """All of it, plan by plan."""
+    hunted = hunt(search(Balloon, "random"), [(0, 3), (1, 5)])
+
+    assert hunted.schedules == 8
+    assert hunted.plans == {"two compactors": 1, "compactor and user": 1}
+    assert hunted.steps >= 80
+    assert not hunted.pairs - hunted.reachable
+    assert 1 < len(hunted.orders) <= 8
+
+
+def test_an_unknown_strategy_is_refused() -> None:
+    """With those that there are."""
+    with pytest.raises(BadInput, match="there is no 'randon'"):
+        hunt(search(Balloon, "randon"), [])
+
+
+@pytest.mark.parametrize(
+    ("error", "rule"),
+    [
+        (ContractViolation("I10", "page", "hook", "why"), "I10"),
+        (Deadlock("all wait"), "I19"),
+        (Livelock("no end"), "I17"),
+        (AuditFailed("host", "why"), "validate"),
+        (ZeroDivisionError(), "operations"),
+    ],
+    ids=lambda case: type(case).__name__,
+)
+def test_each_error_is_about_a_rule(error: Exception, rule: str) -> None:
+    """So that two of a kind are counted as one."""
+    assert rule_of(error) == rule
+
+
+# Delays, and what they are complete for.
+
+
+def orders(most: int, points: int = 3) -> Iterator[tuple[Orders, str]]:
+    """Play two tasks in every order with up to *most* delays: what has been tried, and the order in
+    which the tasks went."""
+    run, log = Exploration(), list[str]()
+
+    def work(name: str) -> Any:
+        def steps() -> None:
+            for number in range(points):
+                log.append(name)
+                point(f"{number}")
+
+        return name, steps
+
+    tried = Orders(run, "delays", most, "")
+    for order in tried.delayed(most):
+        log.clear()
+        run.run([work("a"), work("b")], order)
+        yield tried, "".join(log)
+
+
+def test_without_delays_there_is_one_order() -> None:
+    """And it is all there is, as soon as it is played."""
+    assert [(tried.complete, went) for tried, went in orders(0)] == [(0, "aaabbb")]
+
+
+def test_delays_are_complete_when_the_last_was_played() -> None:
+    """Not before: what has not been played is not claimed."""
+    seen = [(tried.complete, went) for tried, went in orders(1)]
+
+    assert [went for _, went in seen[:3]] == ["aaabbb", "abbbaa", "aabbba"]
+    assert {complete for complete, _ in seen[1:-1]} == {0}
+    assert seen[-1][0] == 1
+
+
+def test_more_delays_are_more_orders() -> None:
+    """With enough of them, all twenty orders of two times three steps that a begins, and its
+    last step may come first."""
+    few, many = ({went for _, went in orders(most)} for most in (1, 4))
+
+    assert few < many
+    assert {went for went in many if went[0] == "a"} == many
+
+
+def test_a_hunt_is_complete_for_what_all_its_plans_are() -> None:
+    """The least of them counts; a search that tries no delays claims nothing."""
+
+    def complete(strategy: str, schedules: int, depth: int = 1) -> int | None:
+        sought = search(Balloon, strategy, depth=depth)
+        return Races(sought, hunt(sought, [(0, schedules), (1, 400)]), ()).complete_for_delays
+
+    assert complete("delays", 400) == 1
+    assert complete("delays", 5) == 0
+    assert complete("delays", 1) is None
+    assert complete("mix", 320) == 1
+    assert complete("fifo", 1) == 0
+    assert complete("random", 20) is None
+
+
+# Drivers that spin.
+
+
+class Spins(Balloon):
+    """It waits in a loop for what only another task could do, and none does."""
+
+    def _leak_balloon(self, count: int) -> int:
+        while self.num_pages >= 0:
+            relax("waiting for better days")
+        return 0
+
+
+def test_a_schedule_without_end_is_found() -> None:
+    """And the next one is played as if nothing had been."""
+    hunted = hunt(search(Spins, "random"), [(1, 20)])
+
+    assert hunted.times == {"I17": 20}
+    assert "no end after" in hunted.found[0].message
