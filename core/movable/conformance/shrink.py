@@ -15,11 +15,14 @@ from movable.conformance.plan import Part, Plan, Step
 from movable.conformance.stage import Stage
 from movable.errors import MovableError
 from movable.sched.exploration import Deviation, Strategy
+from movable.sched.strategies import Pct, RandomWalk
 from movable.sched.told import Counted, Turn, Turns
 
-MOST_ORDERS = 400
+MOST_ORDERS = 200
 """With up to two delays, for a plan that has become smaller."""
 DELAYS = 2
+MOST_DRAWN = 64
+"""By chance, of each kind, where that is not enough."""
 
 
 class Shrinker:
@@ -50,12 +53,14 @@ class Shrinker:
         assert stage
         try:
             self.turns = self._told(stage)
-            if self._few_delays(stage):
-                return
-            for size in (8, 4, 2, 1):
-                self._without(stage, size)
+            if not self._few_delays(stage):
+                self._leave_out(stage)
         finally:
             stage.close()
+
+    def _leave_out(self, stage: Stage) -> None:
+        for size in (8, 4, 2, 1):
+            self._without(stage, size)
 
     def _without(self, stage: Stage, size: int) -> None:
         """Leave out *size* turns at once, wherever that still leads to the mistake."""
@@ -77,12 +82,26 @@ class Shrinker:
         if stage is None:
             return False
         try:
-            found = self._fails(stage, Turns(self.turns)) or self._few_delays(stage)
+            found = self._as_before(stage) or self._few_delays(stage) or self._drawn(stage)
         finally:
             stage.close()
         if found:
             self.plan = plan
         return found
+
+    def _as_before(self, stage: Stage) -> bool:
+        """In the turns that led there, as far as those are left whose turns they are."""
+        gone = _names(self.plan) - _names(stage.plan)
+        turns = [turn for turn in self.turns if gone.isdisjoint((turn.task, turn.to))]
+        return self._fails(stage, Turns(turns))
+
+    def _drawn(self, stage: Stage) -> bool:
+        """In an order that chance finds, without what it does not need."""
+        walk, pct = RandomWalk("shrink/walk"), Pct("shrink/pct")
+        if not any(self._fails(stage, order) for _ in range(MOST_DRAWN) for order in (walk, pct)):
+            return False
+        self._leave_out(stage)
+        return True
 
     def _few_delays(self, stage: Stage) -> bool:
         orders = Orders(stage.exploration, "delays", DELAYS, "").delayed(DELAYS)
@@ -121,6 +140,10 @@ def smaller(plan: Plan) -> Iterator[Plan]:
         for fewer in _smaller_step(step):
             prepare = (*plan.prepare[:n], fewer, *plan.prepare[n + 1 :])
             yield plan.model_copy(update={"prepare": prepare})
+
+
+def _names(plan: Plan) -> set[str]:
+    return {part.name for part in plan.tasks}
 
 
 def _less(things: tuple[Any, ...], n: int) -> tuple[Any, ...]:
