@@ -83,8 +83,11 @@ def machine(of: type[Any]) -> type[DriverMachine]:
 
 @pytest.mark.parametrize(("number", "rule"), [("X01", "I23"), ("X10", "I10"), ("X34", "D04")])
 def test_the_machine_finds_a_mistake(number: str, rule: str) -> None:
-    """By chance; making the example small is left out here, since it takes a minute."""
-    quick = settings(max_examples=20, phases=[Phase.generate], database=None, deadline=None)
+    """By the same chance in each run; making the example small is left out here, since it takes a
+    minute."""
+    quick = settings(
+        max_examples=100, phases=[Phase.generate], derandomize=True, database=None, deadline=None
+    )
 
     with pytest.raises(ContractViolation) as broken:
         run_state_machine_as_test(

@@ -39,6 +39,7 @@ def test_it_finds_a_lock_that_need_not_collide() -> None:
     assert found.rule == "L05"
     assert found.lock_rules
     assert "conf_mutex" in found.message
+    assert "allocates with conf_mutex held in Balloon._allocate" in found.message
 
 
 @pytest.mark.parametrize("strategy", ["random", "pct"])

@@ -159,6 +159,40 @@ def test_a_slot_that_is_being_read_cannot_be_freed(scene: Scene) -> None:
     assert repr(scene.pool) == "<Pool [1 objects in 1 pages]>"
 
 
+# Reset.
+
+
+def test_a_reset_waits_for_who_uses_the_device(scene: Scene) -> None:
+    """What is being stored has its slot until it is there (reset_store())."""
+    user = scene.race.task("user", scene.swap_out, HUGE)
+    reset = scene.race.task("reset", scene.zram.reset)
+
+    user.until("object mapped")
+    scene.race.advance(reset)
+    assert not reset.runnable
+    user.finish()
+    reset.finish()
+
+    assert repr(scene.zram) == "<Zram [0 pages swapped out, <Pool [0 objects in 0 pages]>]>"
+
+
+def test_a_user_waits_for_a_reset(scene: Scene) -> None:
+    """And finds the device empty."""
+    slots = scene.swap_out(HUGE, HUGE)
+    reset = scene.race.task("reset", scene.zram.reset)
+    reader = scene.race.task("reader", scene.zram.read, len(slots))
+    second = scene.race.task("second", scene.zram.reset)
+
+    scene.race.advance(reset)
+    for waiting in (reader, second):
+        scene.race.advance(waiting)
+        assert not waiting.runnable
+    scene.race.run()
+
+    assert reader.result == 0
+    assert repr(scene.zram.openers) == "<Openers [0]>"
+
+
 # Building a zspage.
 
 

@@ -100,6 +100,18 @@ def count_on_cpu(scene: Scene) -> None:
     scene.memory.zone["pcp_count"][0, 0] += 1
 
 
+def leave_in_batch(scene: Scene) -> None:
+    """A new page that nobody adopted, queued for an LRU list."""
+    memory, page = scene.memory, scene.memory.alloc_page()
+    memory.node["lru_add"][0, 0] = page.pfn
+    memory.node["lru_add_count"] = 1
+
+
+def try_as_ordinary(scene: Scene) -> None:
+    """A driver's page, on the way of the LRU pages."""
+    scene.memory.node["lru_stats"][0, t.FILE, t.AGAIN] = 1
+
+
 DAMAGES: dict[int, Callable[[Scene], object]] = {
     recount.TWICE: link_twice,
     recount.NOT_BUDDY: flag(on_free_list, PG_buddy),
@@ -118,9 +130,11 @@ DAMAGES: dict[int, Callable[[Scene], object]] = {
     recount.PUBLISHED_AND_LISTED: publish_listed,
     recount.NOT_ONE_REFERENCE: set_refcount(of_driver, 2),
     recount.LOST: lose,
+    recount.ONLY_THE_BATCH: leave_in_batch,
+    recount.NOT_ORDINARY: try_as_ordinary,
 }
-ONLY_QUICK = {recount.PUBLISHED_AND_LISTED, recount.NOT_ONE_REFERENCE}
-"""What the thorough recount leaves to drivers' own."""
+ONLY_QUICK = {recount.PUBLISHED_AND_LISTED, recount.NOT_ONE_REFERENCE, recount.NOT_ORDINARY}
+"""What the thorough recount leaves to drivers' own; and it cannot know who isolated what."""
 
 
 def test_a_memory_that_adds_up_passes() -> None:

@@ -29,6 +29,7 @@ from movable.machine import Machine
 from movable.mm.memory import Memory
 from movable.observers.contract import Contract
 from movable.operation import Operation, operations, reader
+from movable.oracles.conservation import Conservation
 from movable.page import Page
 from movable.sched.tasks import MAIN
 
@@ -63,6 +64,7 @@ class Bench:
         )
         self._scatter()
         self.in_use = self._frames_in_use()
+        self.conservation = Conservation(self.memory)
         self.machine = Machine(self.memory, contract=False)
         self.witness = Witness(seen)
         self.lent = Lent(self.memory, self.witness)
@@ -228,6 +230,7 @@ class Bench:
     def audit(self) -> None:
         """Recount everything, each part under its own name."""
         self.work()
+        self.conservation.check("at rest")
         try:
             self.memory.validate()
         except AuditFailed as error:

@@ -3,7 +3,8 @@
 A driver may raise, answer nonsense, wait for ever, or unlock what it must not. Each is turned into
 the answer that changes least (False, -EBUSY), the page's lock is put right, and the broken promise
 is kept as the memory's fault: the run cleans up, and then raises it. The same goes for what an
-observer finds wrong at one of the VM's own points.
+observer finds wrong at one of the VM's own points, and for what the VM itself asks of whom it must
+not, or waits for when it must not.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from movable import sched
 from movable.errors import ContractViolation, Deadlock
-from movable.hookspecs import MigrateResult, broken_promise
+from movable.hookspecs import MigrateMode, MigrateResult, broken_promise
 from movable.mm import mm_types as t
 from movable.mm import steps
 from movable.mm.migration_target import alloc_target
+from movable.page_flags import PAGE_MAPPING_MOVABLE
 from movable.sched import lock_watch
 from movable.sched.lock_watch import watchers
 from movable.sched.page_lock import PageLock
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 TARGET = t.word_index(t.COMPACT_CONTROL, "target")
 RC = t.word_index(t.COMPACT_CONTROL, "rc")
+RELEASED = {"isolate_page": "V04", "migratepage": "V16", "putback_page": "V24"}
+"""By hook: the rule that it is not called for a page that its driver has given up."""
 SUCCESS = MigrateResult.SUCCESS
 
 # Broken promises.
@@ -56,6 +60,17 @@ def _nonsense(memory: Memory, mapping: Any, call: str, page: Page, answer: objec
         blame(memory, promise[0], mapping, call, page, promise[1])
 
 
+def _nobody(memory: Memory, call: str, pfn: int) -> None:
+    """The VM is about to call *call*, and the page's mapping word leads to no driver."""
+    word = memory.mapping[pfn]
+    if word == PAGE_MAPPING_MOVABLE:
+        rule, detail = RELEASED[call], "called, though the driver has given the page up"
+    else:
+        detail = f"called, though the mapping word {word:#x} leads to no driver of movable pages"
+        rule = "I02"
+    blame(memory, rule, None, call, memory.page(pfn), detail)
+
+
 def _off_lists(memory: Memory, pfn: int) -> None:
     """A page is about to be freed: it must be on no list of a driver's (I23)."""
     on = memory.lists.get(pfn)
@@ -73,7 +88,11 @@ def isolate_page(cc: CompactControl, pfn: int) -> None:
     """Ask the driver for the page: exactly True means that it let go; `rc` is 1 already."""
     memory = cc.memory
     page = memory.pages[pfn]
-    mapping = memory.objects[memory.mapping[pfn] >> t.HANDLE_SHIFT]
+    mapping = memory.drivers.get(memory.mapping[pfn])
+    if mapping is None:
+        _nobody(memory, "isolate_page", pfn)
+        cc.words[RC] = 0
+        return
     answer: object = False
     try:
         answer = mapping.a_ops.isolate_page(page, cc.isolate_mode)
@@ -92,7 +111,11 @@ def migratepage(cc: CompactControl, pfn: int) -> None:
     """Ask the driver to move the page to the target: 0, as `rc` is already, or a negative errno."""
     memory = cc.memory
     page, newpage = memory.pages[pfn], memory.pages[cc.words[TARGET]]
-    mapping = memory.objects[memory.mapping[pfn] >> t.HANDLE_SHIFT]
+    mapping = memory.drivers.get(memory.mapping[pfn])
+    if mapping is None:
+        _nobody(memory, "migratepage", pfn)
+        cc.words[RC] = t.EBUSY
+        return
     answer: Any = t.EBUSY
     try:
         answer = mapping.a_ops.migratepage(mapping, newpage, page, cc.mode)
@@ -135,7 +158,10 @@ def own_migratepage(cc: CompactControl, pfn: int) -> None:
 def putback_page(cc: CompactControl, pfn: int) -> None:
     """Give the page back to the driver, which must not fail."""
     memory, page = cc.memory, cc.memory.page(pfn)
-    mapping = memory.mapping_of(memory.mapping[pfn])
+    mapping = memory.drivers.get(memory.mapping[pfn])
+    if mapping is None:
+        _nobody(memory, "putback_page", pfn)
+        return
     try:
         answer = mapping.a_ops.putback_page(page)
         _nonsense(memory, mapping, "putback_page", page, answer)
@@ -154,8 +180,13 @@ def released(cc: CompactControl, pfn: int) -> None:
 
 def lock_page(cc: CompactControl, pfn: int) -> None:
     """Wait for a page's lock, and take it; outside a race nobody would ever let go of it."""
-    if sched.current() is not None:
-        _lock(cc.memory.page(pfn))
+    page = cc.memory.page(pfn)
+    if cc.mode is MigrateMode.ASYNC or cc["direct_compaction"]:
+        who = "mode ASYNC" if cc.mode is MigrateMode.ASYNC else "direct compaction"
+        detail = f"would wait for the page lock, and {who} must not"
+        cc.memory.keep_fault(ContractViolation("I18", repr(page), "migrate_pages", detail))
+    elif sched.current() is not None:
+        _lock(page)
         cc.words[RC] = 1
 
 

@@ -8,12 +8,13 @@ use the rest.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from movable import sched
 from movable.errors import BadInput, ContractViolation, OutOfMemory
+from movable.mapping import AddressSpace
 from movable.mm import (
     compact_control,
     page_alloc,
@@ -33,13 +34,10 @@ from movable.mm.kcompactd import Kcompactd
 from movable.mm.profile import ALLOCATOR_FIELDS, PROFILES, Profile
 from movable.mm.vmscan import HeldBack, NothingToReclaim
 from movable.page import Page
-from movable.page_flags import NO_ZONE, ZONE_SHIFT
+from movable.page_flags import NO_ZONE, PAGE_MAPPING_MOVABLE, ZONE_SHIFT
 from movable.page_list import PageList
 from movable.sched import lock_watch
 from movable.sched.lock_watch import watchers
-
-if TYPE_CHECKING:
-    from movable.mapping import AddressSpace
 
 Array = Any
 NR_COMPACTORS = 16
@@ -111,6 +109,8 @@ class Memory(Contiguous):
         self.vmscan: HeldBack = NothingToReclaim(self)
         """Who frees memory when it runs short."""
         self.objects: list[Any] = [None]
+        self.drivers: dict[int, AddressSpace] = {}
+        """By mapping word of a page that a driver has published: who answers for it."""
         self._words = _Words(self)
         self.word_of = self._words.__getitem__
         """The mapping word, without a tag, that points to a mapping."""
@@ -189,6 +189,8 @@ class Memory(Contiguous):
         word = len(self.objects) << t.HANDLE_SHIFT | operations << t.OPERATIONS_SHIFT
         self._words[mapping] = word
         self.objects.append(mapping)
+        if isinstance(mapping, AddressSpace):
+            self.drivers[word | PAGE_MAPPING_MOVABLE] = mapping
         return word
 
     def mapping_of(self, word: int) -> Any:

@@ -52,7 +52,9 @@ NOWHERE, BUDDY, PER_CPU, LRU, LRU_BATCH = range(5)
     PUBLISHED_AND_LISTED,
     NOT_ONE_REFERENCE,
     LOST,
-) = range(18)
+    ONLY_THE_BATCH,
+    NOT_ORDINARY,
+) = range(20)
 PROBLEMS: tuple[tuple[str, str], ...] = (
     ("", ""),
     ("I23", "it is on two lists, or on one whose links are broken"),
@@ -72,9 +74,13 @@ PROBLEMS: tuple[tuple[str, str], ...] = (
     ("I23", "a driver has it published, and it is on a list of the VM's"),
     ("I09", "it is published, and has other references than its driver's one"),
     ("I24", "nobody owns it, and it is not free"),
+    ("I24", "nobody owns it, and it waits for an LRU list"),
+    ("V15", "pages were tried as ordinary ones, and none had been isolated from an LRU list"),
 )
 """By what :func:`recount` finds: the rule, and what is wrong with the frame, or with the zone."""
-OF_A_ZONE = frozenset({NR_FREE, FREE_PAGES, ISOLATED_BLOCKS, PCP_COUNT, NR_LRU, STILL_COUNTED})
+OF_A_ZONE = frozenset(
+    {NR_FREE, FREE_PAGES, ISOLATED_BLOCKS, PCP_COUNT, NR_LRU, STILL_COUNTED, NOT_ORDINARY}
+)
 SHIFT = 32
 
 
@@ -171,7 +177,12 @@ def recount_lru(mem_map: Array, node: Array, place: Array) -> int:
         place[node[0]["lru_add"][index]] = LRU_BATCH
     if node[0]["nr_isolated"][t.ANON] or node[0]["nr_isolated"][t.FILE]:
         return found(STILL_COUNTED, 0)
-    return FINE
+    isolated, tried = 0, 0
+    for kind in (t.ANON, t.FILE):
+        isolated += node[0]["lru_stats"][kind, t.ISOLATED]
+        for answer in (t.MIGRATED, t.AGAIN, t.FAILED):
+            tried += node[0]["lru_stats"][kind, answer]
+    return found(NOT_ORDINARY, 0) if tried and not isolated else FINE
 
 
 @compiled
@@ -199,6 +210,8 @@ def recount_frame(mem_map: Array, place: Array, known: Array, pfn: int) -> int:
         return NOT_BUDDY
     if published and references != 1:
         return NOT_ONE_REFERENCE
+    if kind == LRU_BATCH and references == 1 and word == 0:
+        return ONLY_THE_BATCH
     return FINE
 
 

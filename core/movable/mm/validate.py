@@ -140,7 +140,16 @@ class Audit:
             pfns = collect(memory, int(memory.node["lru_list"][0]) + number)
             listed[pfns] = True
             self.expect(name, "its length", len(pfns), int(memory.node["nr_lru"][0, number]))
+        self._waiting()
         self.refuse(listed != (self.flags & PG_lru != 0), "PG_lru and the LRU lists disagree")
+
+    def _waiting(self) -> None:
+        """What waits for an LRU list is somebody's."""
+        node = self.memory.node
+        alone = np.zeros(len(self.flags), bool)
+        alone[node["lru_add"][0, : int(node["lru_add_count"][0])]] = True
+        alone &= (self.frames["refcount"] == 1) & (self.frames["mapping"] == 0)
+        self.refuse(alone, "nobody owns it, and it waits for an LRU list")
 
     def every_frame_in_one_place(self) -> None:
         """A frame is on one free list, or somebody holds a reference to it."""

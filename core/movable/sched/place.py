@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 
-OURS = ("movable.sched", "movable.page", "movable.observers", "movable.mm", "contextlib", "pluggy")
+OURS = (
+    *("movable.sched", "movable.page", "movable.observers", "movable.mm", "movable.mapping"),
+    *("movable.conformance", "movable.oracles", "movable.operation", "contextlib", "pluggy"),
+)
 """Modules whose functions a reader would not look for: they pass the call on."""
 
 

@@ -22,7 +22,6 @@ from movable import (
     Memory,
     MigrateMode,
     Page,
-    SpinLock,
     hookimpl,
     invariant,
     operation,
@@ -35,9 +34,11 @@ from movable_zsmalloc.compaction import zs_compact
 from movable_zsmalloc.compressed import Compressor, Sizes
 from movable_zsmalloc.contents import Bytes, Tags
 from movable_zsmalloc.migration import Migration
+from movable_zsmalloc.openers import Openers
 from movable_zsmalloc.pinning import PinningMigration, PinningPool
 from movable_zsmalloc.pool import Pool
 from movable_zsmalloc.size_class import PAGE_SIZE
+from movable_zsmalloc.slot import Slot
 
 Pages = Annotated[int, Field(ge=0, json_schema_extra={"unit": "pages"})]
 Content = Annotated[int, Field(ge=0, description="what the page reads")]
@@ -46,25 +47,6 @@ Which = Annotated[
     Literal["oldest", "newest", "random"],
     Field(description="which of the stored pages, by the time they were written"),
 ]
-
-
-class Slot:
-    """One page's place on the device (`struct zram_table_entry`)."""
-
-    __slots__ = ("element", "handle", "lock", "size")
-
-    def __init__(self, number: int) -> None:
-        self.handle: int | None = None
-        """Of the object; None if there is none."""
-        self.size = 0
-        """Bytes of the object."""
-        self.element = b""
-        """Of a page that is filled with one word: that word."""
-        self.lock = SpinLock(f"slot {number}")
-
-    def set(self, handle: int | None, size: int, element: bytes) -> None:
-        """Make the slot stand for an object, or for a page filled with *element*."""
-        self.handle, self.size, self.element = handle, size, element
 
 
 class Zram:
@@ -118,6 +100,7 @@ class Zram:
         self.memory, self.config = memory, config or self.Config()
         self.mapping = AddressSpace(self, memory)
         self.pool, self.pages = self._make_pool()
+        self.openers = Openers()
         self.random = Random(self.config.seed)
         self.compressor = Compressor(self.config.sizes, self.random)
         self.table: dict[int, Slot] = {}
@@ -141,14 +124,8 @@ class Zram:
     @operation
     def swap_out(self, count: Pages) -> int:
         """Store *count* more pages; return for how many there was room."""
-        for done in range(count):
-            number = self._unused_slot()
-            if number is None:
-                return done
-            if not self.bvec_write(number):
-                self.unused.append(number)
-                return done
-        return count
+        with self.openers.opened():
+            return next((done for done in range(count) if self._write_new() is None), count)
 
     @operation
     def swap_in(self, count: Pages, which: Which = "random") -> int:
@@ -182,14 +159,12 @@ class Zram:
     @operation(swap="store")
     def store(self, content: Content) -> int:
         """Store the VM's page that reads *content*; its slot, or -1 if there is no room."""
-        number = self._unused_slot()
-        if number is None:
-            return -1
-        if not self.bvec_write(number):
-            self.unused.append(number)
-            return -1
-        self.stored[number] = content
-        return number
+        with self.openers.opened():
+            number = self._write_new()
+            if number is None:
+                return -1
+            self.stored[number] = content
+            return number
 
     @operation(swap="load")
     def load(self, slot: SlotNumber) -> int:
@@ -197,40 +172,36 @@ class Zram:
 
         :raises AuditFailed: it reads other than it was written.
         """
-        content = self.stored.pop(slot, None)
-        if content is None:
-            return -1
-        self.bvec_read(slot)
-        self.slot_free_notify(slot)
-        return content
+        with self.openers.opened():
+            content = self.stored.pop(slot, None)
+            if content is None:
+                return -1
+            self.bvec_read(slot)
+            self.slot_free_notify(slot)
+            return content
 
     @operation(swap="free")
     def free_slot(self, slot: SlotNumber) -> bool:
         """Free the VM's page in *slot* unread; `False` if there is none."""
-        return self.stored.pop(slot, None) is not None and self.slot_free_notify(slot)
+        with self.openers.opened():
+            return self.stored.pop(slot, None) is not None and self.slot_free_notify(slot)
 
     @operation
     def compact(self) -> int:
         """Move objects together inside the pool (`compact` in sysfs); return the pages freed."""
-        return zs_compact(self.pool)
+        with self.openers.opened():
+            return zs_compact(self.pool)
 
     @operation
     def reset(self) -> None:
-        """Give up everything, and wait for what is freed late (zram_reset_device()).
+        """Give up everything, once nobody uses it, and wait for what is freed late
+        (zram_reset_device()).
 
         With the locks of 4.8 that includes what the VM has isolated, as in kernels since 2019;
         before that the pool was gone when the VM came back with a page.
         """
-        for slot in self.table.values():
-            with slot.lock:
-                self._free_page(slot)
-        self.table.clear()
-        self.swapped.clear()
-        self.stored.clear()
-        self.unused.clear()
-        while self.pool.zspages:
-            self.pool.free_work.flush()
-            relax("pool not empty")
+        with self.openers.claimed():
+            self._reset()
 
     @reads_back
     def read_back(self) -> Mapping[int, bytes]:
@@ -278,6 +249,26 @@ class Zram:
         pool = Pool(self.memory, contents, mapping, empty_stat_leak=leak)
         return pool, Migration(pool)
 
+    def _reset(self) -> None:
+        for slot in self.table.values():
+            with slot.lock:
+                self._free_page(slot)
+        self.table.clear()
+        self.swapped.clear()
+        self.stored.clear()
+        self.unused.clear()
+        while self.pool.zspages:
+            self.pool.free_work.flush()
+            relax("pool not empty")
+
+    def _write_new(self) -> int | None:
+        """Write the next page to a slot; its number, or None if there is no room."""
+        number = self._unused_slot()
+        if number is not None and not self.bvec_write(number):
+            self.unused.append(number)
+            return None
+        return number
+
     def _unused_slot(self) -> int | None:
         if self.unused:
             return self.unused.pop()
@@ -289,17 +280,18 @@ class Zram:
 
     def _each(self, act: Callable[[int], bool], count: int, which: Which) -> int:
         """Have *act* done to up to *count* slots in use; to how many it was."""
-        swapped = self.swapped
-        if self.stored:
-            swapped = {n: data for n, data in swapped.items() if n not in self.stored}
-        match which:
-            case "oldest":
-                chosen = list(islice(swapped, count))
-            case "newest":
-                chosen = list(islice(reversed(swapped), count))
-            case _:
-                chosen = self.random.sample(list(swapped), min(count, len(swapped)))
-        return sum(act(number) for number in chosen if number in self.swapped)
+        with self.openers.opened():
+            swapped = self.swapped
+            if self.stored:
+                swapped = {n: data for n, data in swapped.items() if n not in self.stored}
+            match which:
+                case "oldest":
+                    chosen = list(islice(swapped, count))
+                case "newest":
+                    chosen = list(islice(reversed(swapped), count))
+                case _:
+                    chosen = self.random.sample(list(swapped), min(count, len(swapped)))
+            return sum(act(number) for number in chosen if number in self.swapped)
 
     def bvec_write(self, number: int) -> bool:
         """Store the next page; whether there was room (__zram_bvec_write())."""

@@ -10,7 +10,12 @@ from core.mm.ground import small
 from movable import AddressSpace, IsolateMode, MigrateMode, Mutex, Page, hookimpl, sched
 from movable.drivers.scripted import Script, Scripted
 from movable.errors import ContractViolation, Deadlock
+from movable.mm import driver_calls
+from movable.mm.compact_control import CompactControl
 from movable.mm.memory import Memory
+from movable.mm.mm_types import EBUSY
+from movable.mm.population import OrdinaryMapping
+from movable.page_flags import PAGE_MAPPING_ANON, PAGE_MAPPING_KSM, PAGE_MAPPING_MOVABLE
 
 
 class Rude(Scripted):
@@ -211,3 +216,58 @@ def test_a_page_that_was_locked_and_left_is_put_back_all_the_same() -> None:
     assert driver.mapping.stats.putback == 1
     assert (page.isolated, page.locked, page.refcount) == (False, False, 1)
     memory.validate()
+
+
+# What the VM must not do.
+
+BARE = PAGE_MAPPING_MOVABLE
+RELEASED = {"isolate_page": "V04", "migratepage": "V16", "putback_page": "V24"}
+
+
+def asked_about(hook: str, tag: int, pointer: object) -> tuple[ContractViolation, CompactControl]:
+    """Have *hook* called about a page whose mapping word is *tag* and leads to *pointer*."""
+    ground = small()
+    page = ground.driver(Rude(ground.memory).mapping, ground.span(0, range(1)))[0]
+    memory = ground.done()
+    memory.mapping[page.pfn] = (memory.word_of(pointer) if pointer else 0) | tag
+    cc = CompactControl(memory, MigrateMode.SYNC)
+    getattr(driver_calls, hook)(cc, page.pfn)
+    with pytest.raises(ContractViolation) as raised:
+        memory.raise_fault()
+    return raised.value, cc
+
+
+@pytest.mark.parametrize("tag", [PAGE_MAPPING_ANON, PAGE_MAPPING_KSM, PAGE_MAPPING_MOVABLE])
+@pytest.mark.parametrize("hook", HOOKS)
+def test_a_word_that_leads_to_no_driver_is_not_followed(hook: str, tag: int) -> None:
+    """I02: whatever stands there, it has no hooks, and the page stays where it is."""
+    error, cc = asked_about(hook, tag, OrdinaryMapping("anon_vma"))
+
+    assert (error.rule, error.call) == ("I02", f"its driver.{hook}")
+    assert "leads to no driver" in error.detail
+    assert hook != "migratepage" or cc["rc"] == EBUSY
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_a_driver_is_not_asked_about_a_page_that_it_gave_up(hook: str) -> None:
+    """V04, V16, V24: the tag is there, and nobody behind it."""
+    error, _ = asked_about(hook, BARE, None)
+
+    assert error.rule == RELEASED[hook]
+    assert "has given the page up" in error.detail
+
+
+@pytest.mark.parametrize(("mode", "direct"), [(MigrateMode.ASYNC, 0), (MigrateMode.SYNC_LIGHT, 1)])
+def test_who_must_not_block_waits_for_no_page_lock(mode: MigrateMode, direct: int) -> None:
+    """I18, P04: not even outside a race, where nobody would ever let go of it."""
+    ground = small()
+    page = ground.driver(Rude(ground.memory).mapping, ground.span(0, range(1)))[0]
+    memory = ground.done()
+    cc = CompactControl(memory, mode, direct_compaction=direct)
+
+    driver_calls.lock_page(cc, page.pfn)
+
+    with pytest.raises(ContractViolation, match=r"must not \[I18") as raised:
+        memory.raise_fault()
+    assert raised.value.call == "migrate_pages"
+    assert not cc["rc"]

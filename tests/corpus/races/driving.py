@@ -32,7 +32,7 @@ def holding(bench: Bench, mode: MigrateMode | None, user: Users, *args: Any) -> 
     *mode* puts everything back; and a user."""
 
     def compact() -> None:
-        with Held(bench, bench.pages(), mode or MigrateMode.SYNC) as held:
+        with Held(bench, bench.pages(), MigrateMode.SYNC if mode is None else mode) as held:
             point(OUT)
             if mode is not None:
                 held.migrate()
