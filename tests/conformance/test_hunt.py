@@ -161,6 +161,17 @@ def test_delays_are_complete_when_the_last_was_played() -> None:
     assert seen[-1][0] == 1
 
 
+@pytest.mark.parametrize("points", [1, 3, 5])
+def test_there_are_as_many_orders_as_there_are_places_for_delays(points: int) -> None:
+    """None is played twice, and no delay is tried where nobody else could run: b's points are no
+    places before a was delayed, and a's are none behind the point where it was."""
+    counted = [len(list(orders(most, points))) for most in range(4)]
+
+    one, two = points, points**2
+    three = points * sum(range(points))
+    assert counted == [1, 1 + one, 1 + one + two, 1 + one + two + three]
+
+
 def test_more_delays_are_more_orders() -> None:
     """With enough of them, all twenty orders of two times three steps that a begins, and its
     last step may come first."""

@@ -195,16 +195,19 @@ class Orders:
         yield from cycle(self._drawn.values())
 
     def delayed(self, most: int) -> Iterator[Strategy]:
-        """Every order with up to *most* delays, those with fewer first."""
+        """Every order with up to *most* delays, those with fewer first.
+
+        Only where somebody else can run is there anything to delay: n such places in each order
+        make at most about n**2 / 2 orders with two delays.
+        """
         todo: deque[tuple[int, ...]] = deque([()])
         while todo:
             steps = todo.popleft()
             last = len(steps) == most and not todo
             self.complete = max(self.complete, most if last else len(steps) - 1)
-            yield Delays(steps)
-            if len(steps) < most and len(self.run.deviations) == len(steps):
-                first = steps[-1] + 1 if steps else 1
-                todo.extend((*steps, step) for step in range(first, self.run.steps))
+            order = Delays(steps, look=len(steps) < most)
+            yield order
+            todo.extend((*steps, place) for place in order.places)
         self.complete = most
 
 

@@ -85,7 +85,8 @@ class Exploration:
         self.hub: Any = getcurrent()
         """Where the schedules are run from."""
         self._idle: list[Runner] = []
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
+        """What ended the schedule under way or just done before its end."""
 
     def __repr__(self) -> str:
         return f"<Exploration [{', '.join(map(repr, self.tasks))}]>"
@@ -100,7 +101,7 @@ class Exploration:
         self.tasks, self.queue = [], []
         self._deviations = []
         self.ask_at = self.waiting = 0
-        self.steps, self._error, self.abandoning = 0, None, False
+        self.steps, self.error, self.abandoning = 0, None, False
         for name, function in work:
             self.task(name, function)
         self.strategy = strategy
@@ -117,8 +118,8 @@ class Exploration:
             tasks.here = tasks.MAIN
             sched.leave_race()
             self._idle += reversed(self.tasks)
-        if self._error:
-            raise self._error
+        if self.error:
+            raise self.error
 
     def task(self, name: str, work: Callable[..., Any], *args: Any) -> Runner:
         """A further simulated CPU, which will call *work* when it is first run."""
@@ -202,7 +203,7 @@ class Exploration:
 
     def fail(self, error: BaseException) -> None:
         """The schedule is over; returns, to who called it, only to be abandoned."""
-        self._error = error
+        self.error = error
         self.hub.switch()
         if self.abandoning:
             raise Abandoned
@@ -216,7 +217,7 @@ class Exploration:
             return
         runnable = [other for other in queue if other.ready is None or other.ready()]
         if not runnable:
-            self._error = self._deadlock()
+            self.error = self._deadlock()
             self.hub.switch()
             return
         to = self._pick(task, label, runnable)
@@ -246,7 +247,7 @@ class Exploration:
 
     def _abandon(self) -> None:
         """Unwind who has not come to its end: what they leave behind is of no use any more."""
-        if self._error is None:
+        if self.error is None:
             return
         self.abandoning = True
         self.ask_at = 0

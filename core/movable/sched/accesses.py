@@ -1,0 +1,184 @@
+"""`Accesses`: what each step of a schedule touches, as far as points and locks tell.
+
+A step is what a task does from one point to the next. It touches the pages of the points that end
+it (points are named by what has been done), the locks that it takes or lets go of, and the memory
+if it allocates. A driver's point that names no page stands for something that has no name, which is
+the same thing for all such points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from movable import sched
+from movable.sched import lock_watch, tasks
+from movable.sched.lock_watch import Watched
+from movable.sched.page_lock import PageLock
+
+if TYPE_CHECKING:
+    from movable.page import Page
+    from movable.sched.exploration import Exploration
+    from movable.sched.runner import Runner
+
+MEMORY, UNNAMED = "memory", "something without a name"
+
+
+@dataclass
+class Step:
+    """What one task did between two points."""
+
+    task: int
+    """Its number."""
+    number: int
+    """Of `Exploration.steps` when it began."""
+    held: dict[Hashable, bool]
+    """Locks that the task held before it; true of those held as a reader."""
+    touched: set[Hashable] = field(default_factory=set)
+    taken: dict[Hashable, bool] = field(default_factory=dict)
+    """Locks that it took; true of those taken as a reader."""
+    after: range = range(0)
+    """Indices of steps that it could not have come before: one of them made or woke its task."""
+
+    @property
+    def names(self) -> frozenset[Hashable]:
+        """What it touched, told so that it is the same in another schedule, where locks may be
+        other objects: several of a class are then taken for one."""
+        return frozenset(map(_name, self.touched))
+
+    def locks_out(self, other: Step) -> bool:
+        """*other* takes a lock that was held here, and so cannot take place instead."""
+        held = self.held
+        return any(lock in held and not (r and held[lock]) for lock, r in other.taken.items())
+
+
+class Accesses:
+    """Watches one schedule after the other, between :meth:`start` and :meth:`stop`."""
+
+    def __init__(self, run: Exploration) -> None:
+        self.run = run
+        self.steps: list[Step] = []
+        self._holders: dict[Hashable, dict[int, bool]] = {}
+        self._wanted: dict[int, tuple[Hashable, bool]] = {}
+        self._allocating: set[int] = set()
+        self._able: set[int] = set()
+        self._woken: dict[int, range] = {}
+        self._since = 0
+
+    def __repr__(self) -> str:
+        return f"<Accesses [{len(self.steps)} steps]>"
+
+    def start(self) -> None:
+        """From now on look; before `LockPoints` does, who lets others run."""
+        lock_watch.watchers.insert(0, self)
+        sched.subscribe(self.passed)
+
+    def stop(self) -> None:
+        """Undo :meth:`start`."""
+        lock_watch.watchers.remove(self)
+        sched.unsubscribe(self.passed)
+
+    def begin(self) -> None:
+        """A schedule begins."""
+        self.steps = []
+        self._holders.clear()
+        self._wanted.clear()
+        self._allocating.clear()
+        self._woken.clear()
+        self._able, self._since = {task.number for task in self.run.tasks}, 0
+
+    def choice(self) -> None:
+        """Somebody is about to be chosen: see who can go on."""
+        self.end_step()
+        able = {task.number for task in self.run.tasks if not task.done and task.runnable}
+        since = range(self._since, len(self.steps))
+        self._woken |= dict.fromkeys(able - self._able, since)
+        self._able, self._since = able, since.stop
+
+    def new_step(self, task: int) -> None:
+        """*task* goes on from here."""
+        held = {lock: by[task] for lock, by in self._holders.items() if task in by}
+        after = self._woken.pop(task, range(0))
+        if task not in self._able:
+            after = range(self._since, len(self.steps))
+        step = Step(task, self.run.steps, held, after=after)
+        if task in self._allocating:
+            self._allocating.discard(task)
+            step.touched.add(MEMORY)
+        self.steps.append(step)
+
+    def end_step(self) -> None:
+        """Whoever waits for a lock has tried to take it."""
+        if not self.steps:
+            return
+        step = self.steps[-1]
+        if step.task in self._wanted and self.run.tasks[step.task].ready is not None:
+            step.touched.add(self._wanted[step.task][0])
+
+    def held_up(self, task: Runner) -> bool:
+        """It is about to take a lock that somebody has, and so could only wait."""
+        if task.number not in self._wanted:
+            return False
+        lock, shared = self._wanted[task.number]
+        holders = self._holders.get(lock, {})
+        return any(not (shared and as_reader) for as_reader in holders.values())
+
+    # What the tasks tell.
+
+    def passed(self, label: str, page: Page | None) -> None:
+        """A point, of the VM or a driver."""
+        step = self._step()
+        if step and label != sched.SLEEPS:
+            step.touched.add(UNNAMED if page is None else page.pfn)
+
+    def wants(self, lock: Watched, shared: bool, nested: bool) -> None:
+        """Until it is taken, the task may be held up by it."""
+        if step := self._step():
+            self._wanted[step.task] = _thing(lock), shared
+
+    def took(self, lock: Watched, shared: bool) -> None:
+        """Others are held up from now on."""
+        if step := self._step():
+            thing = _thing(lock)
+            step.touched.add(thing)
+            step.taken[thing] = shared
+            self._wanted.pop(step.task, None)
+            self._holders.setdefault(thing, {})[step.task] = shared
+
+    def let_go(self, lock: Watched) -> None:
+        """Others may take it; a page's lock is sometimes let go of by who did not take it."""
+        if step := self._step():
+            thing = _thing(lock)
+            step.touched.add(thing)
+            holders = self._holders.get(thing, {})
+            if holders.pop(step.task, None) is None:
+                holders.clear()
+
+    def allocates(self) -> None:
+        """Here and after the point that there may be before it."""
+        if step := self._step():
+            step.touched.add(MEMORY)
+            self._allocating.add(step.task)
+
+    def _step(self) -> Step | None:
+        """The step under way; one that began without anybody's choice begins here."""
+        run = self.run
+        if not run.running or tasks.here is tasks.MAIN:
+            return None
+        task = cast("Runner", tasks.here)
+        if not self.steps or self.steps[-1].number != run.steps:
+            self.end_step()
+            self.new_step(task.number)
+        run.ask_at = 0
+        return self.steps[-1]
+
+
+def _name(thing: Hashable) -> Hashable:
+    kind = getattr(thing, "lock_class", thing)
+    return kind if isinstance(kind, (int, str, tuple)) else type(kind).__name__
+
+
+def _thing(lock: Watched) -> Hashable:
+    """A page's lock is as good as the page."""
+    return lock.page.pfn if isinstance(lock, PageLock) else lock
