@@ -51,7 +51,9 @@ class Unplugged(Balloon):
         teardown: ClassVar = "host_answers"
 
 
-def search(kind: type[Balloon], strategy: str = "mix", seed: int = 0, depth: int = 2) -> Search:
+def search(
+    kind: type[Balloon], strategy: str = "mix", seed: int = 0, depth: int | None = None
+) -> Search:
     """A search in *kind*."""
     name = kind.__name__.lower()
     return Search(name, kind, Declared.of(kind), strategy, depth, seed)

@@ -41,7 +41,7 @@ def hunted(entry: Entry, strategy: str, seeds: int, most: int) -> dict[str, Any]
     declared = Declared(**vars(Declared.of(kind)) | {"config": entry.config})
     name = kind.__name__.lower()
     most = min(most, MOST_IN_TURN) if strategy == "fifo" else most
-    found = [one(Search(name, kind, declared, strategy, 2, seed), most) for seed in range(seeds)]
+    found = [one(Search(name, kind, declared, strategy, seed=seed), most) for seed in range(seeds)]
     rules = sorted({rule for _, rule in found if rule})
     return {"schedules": [schedules for schedules, _ in found], "rules": rules}
 

@@ -45,8 +45,7 @@ STRATEGIES = ("mix", "fifo", "random", "pct", "delays")
 @click.option(
     "--depth",
     type=click.IntRange(min=1),
-    default=2,
-    show_default=True,
+    show_default="3 for pct, 2 for delays",
     help="Of pct: how many orderings a mistake needs. Of delays: how many there are at most.",
 )
 @click.option(
@@ -71,7 +70,7 @@ def check(  # noqa: PLR0913, PLR0917  one for each option
     seed: int,
     schedules: int,
     strategy: str,
-    depth: int,
+    depth: int | None,
     jobs: int,
     tapes: Path | None,
     tape: Path | None,
@@ -106,7 +105,7 @@ def check(  # noqa: PLR0913, PLR0917  one for each option
         raise SystemExit(DOES_NOT_CONFORM)
 
 
-def _race(name: str, kind: type[Any], asked: tuple[int, str, int, int, int]) -> Races:
+def _race(name: str, kind: type[Any], asked: tuple[int, str, int | None, int, int]) -> Races:
     from movable.cli.progress import Progress
     from movable.conformance.declared import Declared
     from movable.conformance.hunt import Search

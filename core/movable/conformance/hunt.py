@@ -24,6 +24,11 @@ SCHEDULES_OF_A_PLAN = 320
 MOST_DELAYED = 256
 """Of these, so many with one delay at most."""
 MOST_WITH_DELAYS = 1 << 14
+PLANS_WITH_DELAYS = 16
+"""How many plans share the schedules if delays are all that is tried: two of each collision."""
+DEPTHS = {"delays": 2}
+DEPTH = 3
+"""Into a critical place with one task, out of another's with the next: most races need both."""
 WITH_LOCK_RULES = 4
 """In how many schedules of a plan the rules about locks are watched: that takes as long again, and
 they are learned from what is asked for, not from what collides."""
@@ -103,25 +108,29 @@ class Hunt:
 class Search:
     """What to look for mistakes in, and how.
 
-    :ivar depth: of PCT, and the largest number of delays that are tried in every place.
+    :ivar depth: of PCT, and the largest number of delays that are tried in every place; if left
+        out, what is usual for the strategy.
     """
 
     name: str
     kind: type[Any]
     declared: Declared
     strategy: str = "mix"
-    depth: int = 2
+    depth: int | None = None
     seed: int = 0
-
-    @property
-    def quota(self) -> int:
-        """How many schedules of one plan are played at most."""
-        return {"fifo": 1, "delays": MOST_WITH_DELAYS}.get(self.strategy, SCHEDULES_OF_A_PLAN)
 
     def shares(self, schedules: int) -> list[tuple[int, int]]:
         """Numbers of plans and how many schedules of each, which make *schedules* in all."""
-        whole, rest = divmod(schedules, self.quota)
-        return [*((n, self.quota) for n in range(whole)), *([(whole, rest)] if rest else [])]
+        quota = self._quota(schedules)
+        whole, rest = divmod(schedules, quota)
+        return [*((n, quota) for n in range(whole)), *([(whole, rest)] if rest else [])]
+
+    def _quota(self, schedules: int) -> int:
+        """How many schedules of one plan are played at most."""
+        if self.strategy == "delays":
+            even = schedules // PLANS_WITH_DELAYS
+            return min(max(even, SCHEDULES_OF_A_PLAN), MOST_WITH_DELAYS)
+        return 1 if self.strategy == "fifo" else SCHEDULES_OF_A_PLAN
 
 
 def hunt(search: Search, shares: Iterable[tuple[int, int]], *, stop: bool = False) -> Hunt:
@@ -170,12 +179,13 @@ class Orders:
     :ivar complete: every order with so many delays has been played; -1 if none was tried.
     """
 
-    def __init__(self, run: Exploration, strategy: str, depth: int, seed: str) -> None:
-        self.run, self.strategy, self.depth = run, strategy, depth
+    def __init__(self, run: Exploration, strategy: str, depth: int | None, seed: str) -> None:
+        self.run, self.strategy = run, strategy
+        self.depth = depth or DEPTHS.get(strategy, DEPTH)
         self.complete = -1
         self._drawn: dict[str, Strategy] = {
             "random": RandomWalk(f"{seed}/walk"),
-            "pct": Pct(f"{seed}/pct", depth),
+            "pct": Pct(f"{seed}/pct", self.depth),
         }
 
     def __iter__(self) -> Iterator[Strategy]:
