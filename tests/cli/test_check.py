@@ -30,11 +30,13 @@ def ask(*words: str) -> Any:
 
 
 def test_a_driver_that_conforms_is_exit_code_0() -> None:
-    """Each promise has a row, and the last line is the verdict."""
-    answer = ask("z3fold")
+    """Each promise has a row, then comes the verdict, and at last what was covered."""
+    answer = ask("z3fold", "--schedules", "320")
 
     assert answer.exit_code == 0
-    assert answer.stdout.splitlines()[-1] == "z3fold: conforms, with seed 0"
+    verdict, covered = answer.stdout.splitlines()[-2:]
+    assert verdict == "z3fold: conforms, with seed 0"
+    assert covered.startswith("320 schedules (mix, seed 0) of 1 plans, ")
     assert "D18     not exercised" in answer.stdout.replace("                ", "  ")
 
 

@@ -41,9 +41,12 @@ class Shrinker:
 
     def shrink(self) -> Found:
         """The same mistake with as little around it as could be found."""
-        self._fewer_deviations()
-        while any(self._try(plan) for plan in smaller(self.plan)):
-            pass
+        before = None
+        while before != (self.plan, len(self.deviations)):
+            before = (self.plan, len(self.deviations))
+            self._fewer_deviations()
+            while any(self._try(plan) for plan in smaller(self.plan)):
+                pass
         where = (self.schedules, "shrunk", self.lock_rules)
         return Found(self.rule, self.message, self.plan, self.deviations, *where)
 

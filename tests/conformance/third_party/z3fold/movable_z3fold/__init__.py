@@ -145,7 +145,8 @@ class Z3fold:
             return False
         point("page claimed")
         for handle in header.handles:
-            self._free(handle)
+            if handle in self.objects:  # else its user has freed it meanwhile
+                self._free(handle)
         with header.lock:
             return self._end_claim(header)
 
