@@ -42,7 +42,10 @@ def hunted(entry: Entry, strategy: str, seeds: int, most: int) -> dict[str, Any]
     name = kind.__name__.lower()
     most = min(most, MOST_IN_TURN) if strategy == "fifo" else most
     found = [one(Search(name, kind, declared, strategy, 2, seed), most) for seed in range(seeds)]
-    return {"schedules": [n for n, _ in found], "rules": sorted({rule for _, rule in found if rule})}
+    return {
+        "schedules": [n for n, _ in found],
+        "rules": sorted({rule for _, rule in found if rule}),
+    }
 
 
 def shrunk(entry: Entry, most: int) -> int | None:
