@@ -88,6 +88,10 @@ class Held:
         self.memory.raise_fault()
 
     def _isolate(self, page: Page) -> None:
+        # As the scanner does, which asks for nothing that was freed or taken meanwhile
+        # (isolate_migratepages_block()).
+        if not page.movable_tag or page.isolated:
+            return
         before = Kept.of(self.bench, page)
         if self.cc.run(steps.ISOLATE_MOVABLE_PAGE, page=page.pfn):
             self.pages.append(page)

@@ -147,13 +147,14 @@ def hunt(search: Search, shares: Iterable[tuple[int, int]], *, stop: bool = Fals
     for number, schedules in shares:
         plan = plan_number(number, search.name, search.kind, search.declared, search.seed)
         if plan is not None:
-            _play_plan(search, plan, (f"{search.seed}/{number}", schedules, stop), played)
+            play_plan(search, plan, (f"{search.seed}/{number}", schedules, stop), played)
         if stop and played.found:
             break
     return played
 
 
-def _play_plan(search: Search, plan: Plan, how: tuple[str, int, bool], played: Hunt) -> None:
+def play_plan(search: Search, plan: Plan, how: tuple[str, int, bool], played: Hunt) -> None:
+    """Play *plan*; *how*: the seed, in how many orders, and whether to stop at what goes wrong."""
     seed, schedules, stop = how
     stage = Stage(search.name, search.kind, search.declared, plan)
     orders = Orders(stage.exploration, search.strategy, search.depth, seed)

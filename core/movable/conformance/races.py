@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any
 
-from movable.conformance.hunt import Hunt, Search, hunt
+from movable.conformance.hunt import Found, Hunt, Search, hunt
 from movable.conformance.shrink import Shrinker
 from movable.conformance.tape import Tape
 from movable.lifecycle import EVENTS_OF_THE_VM, TABLE, Event, State
@@ -35,6 +35,16 @@ class Violation:
     """In how many schedules it was broken."""
     shrunk_from: int
     """Deviations from first come, first served, when it was found."""
+
+    @classmethod
+    def of(cls, search: Search, found: Found, times: int) -> Violation:
+        """Make small what was *found*, in *times* schedules, and tell it.
+
+        :raises BadInput: the driver does not do the same twice.
+        """
+        tape = Tape.record(search, Shrinker(search, found).shrink())
+        where = (found.strategy, found.schedule, times, len(found.deviations))
+        return cls(tape, tape.story(search.kind), *where)
 
     def to_json(self) -> dict[str, Any]:
         """As `movable check --json` has it."""
@@ -62,7 +72,7 @@ class Races:
     @property
     def states(self) -> list[int]:
         """Rows of the state table that were taken, and all."""
-        return [len(rows() - set(self.missed)), len(rows())]
+        return [len(rows()) - len(self.missed), len(rows())]
 
     @property
     def missed(self) -> list[tuple[State, Event]]:
@@ -113,11 +123,10 @@ class Races:
         )
 
 
-def rows() -> set[tuple[State, Event]]:
+def rows() -> list[tuple[State, Event]]:
     """The rows of the state table that the VM's steps take."""
-    return {(state, event) for state, row in TABLE.items() for event in row} & {
-        (state, event) for state in State for event in EVENTS_OF_THE_VM
-    }
+    every = ((state, event) for state, row in TABLE.items() for event in row)
+    return [(state, event) for state, event in every if event in EVENTS_OF_THE_VM]
 
 
 def race(search: Search, schedules: int, jobs: int = 1, say: Say = lambda *_: None) -> Races:
@@ -135,10 +144,7 @@ def race(search: Search, schedules: int, jobs: int = 1, say: Say = lambda *_: No
     violations = []
     for found in played.found:
         say(f"making {found.rule} small", len(chunks) / (len(chunks) + 1))
-        small = Shrinker(search, found).shrink()
-        tape = Tape.record(search, small)
-        where = (found.strategy, found.schedule, played.times[found.rule], len(found.deviations))
-        violations.append(Violation(tape, tape.story(search.kind), *where))
+        violations.append(Violation.of(search, found, played.times[found.rule]))
     return Races(search, played, tuple(violations))
 
 

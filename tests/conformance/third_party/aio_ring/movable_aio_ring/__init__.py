@@ -78,8 +78,10 @@ class AioRing:
                 self._free_ring(context)
                 return False
             context.ring_pages.append(page)
-        self.contexts[context.number] = context
+        # Locked before it can be found: who wants to let it go waits until it is whole
+        # (ioctx_alloc()).
         with context.ring_lock:
+            self.contexts[context.number] = context
             for page in context.ring_pages:
                 page.lock()
                 page.set_movable(self.mapping)

@@ -27,6 +27,7 @@ from movable import (
     operation,
     point,
     reads_back,
+    relax,
 )
 from movable.errors import OutOfMemory
 
@@ -80,7 +81,7 @@ class SecretMem:
         while self.owned:
             for page in self.pages:
                 self._truncate(page)
-            point("pages are left")
+            relax("pages are left")
 
     @reads_back
     def contents(self) -> Mapping[int, int]:

@@ -111,8 +111,7 @@ class Z3fold:
     @operation
     def free(self, nth: Nth) -> None:
         """Free an object that is not mapped (z3fold_free())."""
-        mapped = [handle for handle, _ in self.mapped]
-        handles = [handle for handle in self.objects if handle not in mapped]
+        handles = self._unmapped()
         if handles:
             self._free(handles[nth % len(handles)])
 
@@ -123,18 +122,22 @@ class Z3fold:
             handle = list(self.objects)[nth % len(self.objects)]
             header = self.objects[handle]
             with header.lock:
+                if handle not in self.objects:
+                    return  # it was freed while the lock was waited for
                 header.mapped += 1
-                point("object mapped")
                 self.mapped.append((handle, header.page))
+                point("object mapped")
 
     @operation
     def unmap(self) -> None:
         """Unmap the object that has been mapped longest (z3fold_unmap())."""
         if self.mapped:
-            handle, _ = self.mapped.popleft()
-            header = self.objects[handle]
+            oldest = self.mapped[0]
+            header = self.objects[oldest[0]]
             with header.lock:
-                header.mapped -= 1
+                if oldest in self.mapped:
+                    self.mapped.remove(oldest)
+                    header.mapped -= 1
 
     @operation
     def reclaim(self) -> bool:
@@ -145,7 +148,7 @@ class Z3fold:
             return False
         point("page claimed")
         for handle in header.handles:
-            if handle in self.objects:  # else its user has freed it meanwhile
+            if handle in self._unmapped():
                 self._free(handle)
         with header.lock:
             return self._end_claim(header)
@@ -331,6 +334,11 @@ class Z3fold:
                 self.lru.remove(header.page)
             self.stale.append(header)
         return True
+
+    def _unmapped(self) -> list[int]:
+        """Objects that may be freed: who maps one has a reference on it (`struct zswap_entry`)."""
+        mapped = {handle for handle, _ in self.mapped}
+        return [handle for handle in self.objects if handle not in mapped]
 
     def _free(self, handle: int) -> None:
         header = self.objects.pop(handle)

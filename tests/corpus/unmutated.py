@@ -1,0 +1,214 @@
+"""Hunts for alarms where there should be none: `python tests/corpus/unmutated.py`.
+
+    python tests/corpus/unmutated.py --schedules 125000 --jobs 2 [DRIVER ...]
+
+Every driver as it is, those of others too, in collisions of three tasks, thirty points each, over
+four movable pages or more (long_plans.py); half of the schedules are random walks, half PCT. With
+what they covered: rows of the state table, and ordered pairs of points, one at which a task was
+left, one from which another went on. What was found is kept in unmutated.json, beside this file,
+with every row and pair that was not reached; `--kept` prints that.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import count, islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+TESTS = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TESTS))
+
+from conformance.third_party.aio_ring.movable_aio_ring import AioRing  # noqa: E402
+from conformance.third_party.pseries_cmm.movable_pseries_cmm import PseriesCmm  # noqa: E402
+from conformance.third_party.secretmem.movable_secretmem import SecretMem  # noqa: E402
+from conformance.third_party.vmw_balloon.movable_vmw_balloon import VmwBalloon  # noqa: E402
+from conformance.third_party.z3fold.movable_z3fold import Z3fold  # noqa: E402
+from corpus.long_plans import POINTS, TASKS, long_plan  # noqa: E402
+from movable import registry  # noqa: E402
+from movable.cli.progress import Progress  # noqa: E402
+from movable.conformance.collisions import FEWEST_PAGES  # noqa: E402
+from movable.conformance.declared import Declared  # noqa: E402
+from movable.conformance.hunt import Hunt, Search, play_plan  # noqa: E402
+from movable.conformance.races import Races, Violation  # noqa: E402
+
+KEPT = Path(__file__).with_name("unmutated.json")
+SHIPPED = ("balloon", "gpu", "zsmalloc")
+OTHERS: dict[str, type[Any]] = {
+    "aio_ring": AioRing,
+    "pseries_cmm": PseriesCmm,
+    "secretmem": SecretMem,
+    "vmw_balloon": VmwBalloon,
+    "z3fold": Z3fold,
+}
+STRATEGIES = ("random", "pct")
+OF_A_PLAN = 500
+"""Schedules, with all strategies together."""
+DIGEST = 8
+"""Bytes of a digest that tell of the order alone."""
+LAST_LINES = 40
+"""Of a story; the tape tells all of it."""
+MOST_NUMBERS = 20
+"""How many plans are drawn at most for one that is played."""
+HEADINGS = (
+    *("driver", "schedules", "distinct", "plans", "steps each"),
+    *("rows of the state table", "pairs of points", "alarms"),
+)
+
+
+@dataclass
+class Played:
+    """What came of some plans.
+
+    :ivar distinct: how many orders of the same plan differed.
+    """
+
+    hunt: Hunt = field(default_factory=Hunt)
+    plans: int = 0
+    distinct: int = 0
+
+    def add(self, other: Played) -> None:
+        """And what came of others."""
+        self.hunt.add(other.hunt)
+        self.plans += other.plans
+        self.distinct += other.distinct
+
+
+def driver(name: str) -> type[Any]:
+    """The class of the driver *name*."""
+    return registry.load(name) if name in SHIPPED else OTHERS[name]
+
+
+def play(search: Search, number: int, schedules: int) -> Played:
+    """Play one plan in so many orders, if it is long enough."""
+    plan, played = long_plan(search, number), Played()
+    if plan is None:
+        return played
+    hunt = played.hunt
+    for turn, strategy in enumerate(STRATEGIES):
+        share = (schedules + turn) // len(STRATEGIES)
+        how = (f"{search.seed}/{number}/long", share, False)
+        play_plan(replace(search, strategy=strategy), plan, how, hunt)
+    played.plans, played.distinct = 1, len({order[:DIGEST] for order in hunt.orders})
+    hunt.orders.clear()
+    return played
+
+
+def all_plans(search: Search, schedules: int, pool: Executor) -> Iterator[Played]:
+    """Play plans until there were so many schedules; the same whatever the number of processes."""
+    numbers, left = count(), schedules
+    for _ in range(MOST_NUMBERS):
+        shares = [OF_A_PLAN] * (left // OF_A_PLAN) + [left % OF_A_PLAN] * (left % OF_A_PLAN > 0)
+        these = list(islice(numbers, len(shares)))
+        for played in pool.map(play, [search] * len(shares), these, shares):
+            left -= played.hunt.schedules
+            yield played
+
+
+def row(name: str, schedules: int, pool: Executor, progress: Progress) -> dict[str, Any]:
+    """Hunt in one driver."""
+    kind, played = driver(name), Played()
+    search = Search(name, kind, Declared.of(kind))
+    for part in all_plans(search, schedules, pool):
+        played.add(part)
+        done = played.hunt.schedules
+        progress.say(f"{name}: {done} schedules", done / schedules)
+    hunt = played.hunt
+    races = Races(search, hunt, ())
+    reachable = hunt.reachable | hunt.pairs
+    return {
+        "driver": name,
+        "tasks": TASKS,
+        "points_each": POINTS,
+        "pages": FEWEST_PAGES,
+        "schedules": hunt.schedules,
+        "distinct": played.distinct,
+        "plans": played.plans,
+        "steps": {"all": hunt.steps, "longest": hunt.longest},
+        "states": races.states,
+        "states_missed": [f"{state.value}: {event.value}" for state, event in races.missed],
+        "point_pairs": [len(hunt.pairs), len(reachable)],
+        "point_pairs_missed": sorted(map(list, reachable - hunt.pairs)),
+        "violations": [
+            Violation.of(search, found, hunt.times[found.rule]).to_json() for found in hunt.found
+        ],
+    }
+
+
+def line(row: dict[str, Any]) -> str:
+    """One row of the table."""
+    alarms = [f"{one['invariant']} ({one['times']} times)" for one in row["violations"]]
+    cells = [
+        row["driver"],
+        f"{row['schedules']:,}",
+        f"{row['distinct']:,}",
+        f"{row['plans']:,}",
+        f"{row['steps']['all'] / max(1, row['schedules']):.0f}",
+        "{} of {}".format(*row["states"]),
+        "{:,} of at most {:,}".format(*row["point_pairs"]),
+        ", ".join(alarms) or "none",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def story(name: str, violation: dict[str, Any]) -> str:
+    """What went wrong, step by step, as far as it has room."""
+    lines = "\n    ".join([violation["message"], "", *violation["story"][-LAST_LINES:]])
+    return f"\n{violation['invariant']} of {name}:\n\n    {lines}"
+
+
+def kept() -> dict[str, dict[str, Any]]:
+    """What was found before, by driver."""
+    if not KEPT.exists():
+        return {}
+    return {row["driver"]: row for row in json.loads(KEPT.read_text())}
+
+
+def keep(row: dict[str, Any]) -> None:
+    """Put *row* in the place of what was found before."""
+    found = {**kept(), row["driver"]: row}
+    rows = [json.dumps(found[name]) for name in (*SHIPPED, *OTHERS) if name in found]
+    KEPT.write_text("[\n" + ",\n".join(rows) + "\n]\n")
+
+
+def rows(asked: Namespace) -> Iterator[dict[str, Any]]:
+    """The rows, as they are found, or as they are kept."""
+    if asked.kept:
+        yield from kept().values()
+        return
+    # Not forked: greenlets do not survive a fork.
+    with (
+        ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool,
+        Progress() as progress,
+    ):
+        for name in asked.drivers or (*SHIPPED, *OTHERS):
+            found = row(name, asked.schedules, pool, progress)
+            keep(found)
+            yield found
+
+
+def main() -> None:
+    """The table as Markdown, driver by driver, and then the story of every alarm."""
+    parser = ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("drivers", nargs="*", metavar="DRIVER")
+    parser.add_argument("--schedules", type=int, default=125_000, help="of each driver")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--kept", action="store_true")
+    asked = parser.parse_args()
+    print(f"| {' | '.join(HEADINGS)} |\n{'|---' * len(HEADINGS)}|")
+    alarms = []
+    for found in rows(asked):
+        print(line(found), flush=True)
+        alarms += [(found["driver"], violation) for violation in found["violations"]]
+    for name, violation in alarms:
+        print(story(name, violation))
+
+
+if __name__ == "__main__":
+    main()
