@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from movable import sched
 from movable.sched import lock_watch, tasks
+from movable.sched.lock_points import ALLOCATES
 from movable.sched.lock_watch import Watched
 from movable.sched.page_lock import PageLock
 
@@ -60,7 +61,7 @@ class Accesses:
         self.run = run
         self.steps: list[Step] = []
         self._holders: dict[Hashable, dict[int, bool]] = {}
-        self._wanted: dict[int, tuple[Hashable, bool]] = {}
+        self._wanted: dict[int, Hashable] = {}
         self._allocating: set[int] = set()
         self._able: set[int] = set()
         self._woken: dict[int, range] = {}
@@ -103,26 +104,24 @@ class Accesses:
         if task not in self._able:
             after = range(self._since, len(self.steps))
         step = Step(task, self.run.steps, held, after=after)
-        if task in self._allocating:
-            self._allocating.discard(task)
-            step.touched.add(MEMORY)
+        self._allocate(step)
         self.steps.append(step)
 
     def end_step(self) -> None:
-        """Whoever waits for a lock has tried to take it."""
+        """Whoever waits for a lock has tried to take it; an allocation may be yet to come."""
         if not self.steps:
             return
-        step = self.steps[-1]
-        if step.task in self._wanted and self.run.tasks[step.task].ready is not None:
-            step.touched.add(self._wanted[step.task][0])
+        step, task = self.steps[-1], self.run.tasks[self.steps[-1].task]
+        if task.ready is not None and step.task in self._wanted:
+            step.touched.add(self._wanted[step.task])
+        if task.at != ALLOCATES:
+            self._allocate(step)
 
-    def held_up(self, task: Runner) -> bool:
-        """It is about to take a lock that somebody has, and so could only wait."""
-        if task.number not in self._wanted:
-            return False
-        lock, shared = self._wanted[task.number]
-        holders = self._holders.get(lock, {})
-        return any(not (shared and as_reader) for as_reader in holders.values())
+    def finish(self) -> None:
+        """The schedule is over."""
+        self.end_step()
+        if self.steps:
+            self._allocate(self.steps[-1])
 
     # What the tasks tell.
 
@@ -133,12 +132,12 @@ class Accesses:
             step.touched.add(UNNAMED if page is None else page.pfn)
 
     def wants(self, lock: Watched, shared: bool, nested: bool) -> None:
-        """Until it is taken, the task may be held up by it."""
+        """Until it is taken, the task may have to wait for it."""
         if step := self._step():
-            self._wanted[step.task] = _thing(lock), shared
+            self._wanted[step.task] = _thing(lock)
 
     def took(self, lock: Watched, shared: bool) -> None:
-        """Others are held up from now on."""
+        """From now on others cannot."""
         if step := self._step():
             thing = _thing(lock)
             step.touched.add(thing)
@@ -156,10 +155,14 @@ class Accesses:
                 holders.clear()
 
     def allocates(self) -> None:
-        """Here and after the point that there may be before it."""
+        """In this step, or behind the point that there may be before it."""
         if step := self._step():
-            step.touched.add(MEMORY)
             self._allocating.add(step.task)
+
+    def _allocate(self, step: Step) -> None:
+        if step.task in self._allocating:
+            self._allocating.discard(step.task)
+            step.touched.add(MEMORY)
 
     def _step(self) -> Step | None:
         """The step under way; one that began without anybody's choice begins here."""

@@ -108,15 +108,14 @@ class Dpor:
 
     def _choose(self, run: Exploration, runnable: Sequence[Runner]) -> Runner:
         self._accesses.choice()
-        free = [task for task in runnable if not self._accesses.held_up(task)] or list(runnable)
-        to = free[0] if len(free) == 1 else self._at_choice(run, free)
+        to = runnable[0] if len(runnable) == 1 else self._at_choice(run, runnable)
         self._fall_asleep()
         if to.number in self._sleep:
             self._in_vain = min(self._in_vain, len(self._accesses.steps))
         self._accesses.new_step(to.number)
         return to
 
-    def _at_choice(self, run: Exploration, free: list[Runner]) -> Runner:
+    def _at_choice(self, run: Exploration, free: Sequence[Runner]) -> Runner:
         made, self._made = self._made, self._made + 1
         able = {task.number: task.at for task in free}
         if made < len(self._choices):
@@ -149,12 +148,11 @@ class Dpor:
 
     def _learn(self) -> None:
         """Note where something could have come the other way round."""
-        self._accesses.end_step()
-        steps, choices = self._accesses.steps, self._choices
+        self._accesses.finish()
         self._cut_short |= self._run.error is not None
         self.redundant += self._in_vain < NEVER
-        at = {choice.step: choice for choice in choices}
-        past = HappensBefore(steps[: self._in_vain])
+        at = {choice.step: choice for choice in self._choices}
+        past = HappensBefore(self._accesses.steps[: self._in_vain])
         for early, late in past.races(self._new):
             if early in at:
                 self._note(at[early], past.first_instead(early, late))

@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from movable.sched import lock_watch, tasks
 from movable.sched.lock_watch import Watched
 
+ALLOCATES = "allocates"
 _labels: dict[Hashable, tuple[str, str]] = {}
 
 
@@ -38,7 +39,7 @@ class LockPoints:
 
     def allocates(self) -> None:
         """Before memory is allocated."""
-        tasks.here.at_point("allocates")
+        tasks.here.at_point(ALLOCATES)
 
 
 def _named(lock: Watched) -> tuple[str, str]:
