@@ -111,15 +111,17 @@ class Races:
 
     def __str__(self) -> str:
         """In one line: what was covered, and what was not."""
-        played, (seen, all_) = self.played, self.states
+        played, (taken, rows_) = self.played, self.states
+        pairs, reachable = len(played.pairs), len(played.reachable | played.pairs)
         complete = self.complete_for_delays
-        delays = f"; complete for {complete} delays" if complete is not None else ""
-        pairs = f"{len(played.pairs)} of at most {len(played.reachable | played.pairs)}"
+        delays = "" if complete is None else f", every order with {complete} delays or fewer"
+        more = "more delays" if complete is not None else "all orders"
         return (
             f"{played.schedules} schedules ({self.search.strategy}, seed {self.search.seed}) of"
             f" {sum(played.plans.values())} plans, {len(played.orders)} distinct, up to"
-            f" {played.longest} steps; {seen} of {all_} rows of the state table, {pairs} ordered"
-            f" pairs of points{delays}"
+            f" {played.longest} steps: {taken} of {rows_} rows of the state table, {pairs} of at"
+            f" most {reachable} ordered pairs of points{delays}; not covered: {rows_ - taken} rows,"
+            f" {reachable - pairs} pairs, {more}"
         )
 
 
