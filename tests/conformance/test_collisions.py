@@ -9,12 +9,13 @@ import pytest
 from pydantic import Field
 
 from conformance.races import Waits, Walks
-from movable import Memory, operation
-from movable.conformance import collisions
+from movable import Memory, operation, point, sched
+from movable.conformance import collisions, stage
 from movable.conformance.collisions import COLLISIONS, applicable, draw_plan, plan_number
 from movable.conformance.declared import Declared
 from movable.conformance.plan import COMPACT, PRESSED, PUT_BACK, Plan
 from movable.conformance.stage import Stage
+from movable.operation import operations
 from movable.sched.strategies import Fifo
 from movable_balloon import Balloon
 from movable_zsmalloc import Zram
@@ -57,14 +58,34 @@ def test_a_plan_keeps_within_bounds(kind: type[Any]) -> None:
         assert plan.collision == collision
         assert 1 < len(plan.tasks) <= 3
         assert all(1 <= len(part.steps) <= 3 for part in plan.tasks)
-        stage = Stage("drawn", kind, Declared.of(kind), plan)
+        scene = Stage("drawn", kind, Declared.of(kind), plan)
         try:
-            assert 1 <= len(stage.pages) <= collisions.MOST_PAGES
-            assert stage.run(Fifo()) is None
-            steps = stage.exploration.steps
+            assert 1 <= len(scene.pages) <= collisions.MOST_PAGES
+            assert scene.run(Fifo()) is None
+            steps = scene.exploration.steps
         finally:
-            stage.close()
+            scene.close()
         assert collisions.FEWEST_STEPS <= steps <= collisions.MOST_STEPS
+
+
+@pytest.mark.parametrize(("rounds", "played"), [(stage.MOST_STEPS, False), (1 << 30, True)])
+def test_what_takes_long_is_drawn_anew_and_what_has_no_end_is_played(
+    rounds: int, played: bool
+) -> None:
+    """The one says nothing about the driver, and the other all that there is to say."""
+
+    class Ponders(Balloon):
+        @operation
+        def deflate(self, count: int) -> int:
+            for _ in range(rounds if sched.current() else 0):
+                point("ponders")
+            return super().deflate(count)
+
+    alone = {name: "not asked" for name in operations(Balloon) if name != "deflate"}
+    declared = Declared(config={}, alone=alone, teardown="remove")
+    plan = draw_plan("ponders", Ponders, declared, "compactor and user", Random(0))
+
+    assert (plan is not None) is played
 
 
 def test_what_a_driver_cannot_do_does_not_collide() -> None:

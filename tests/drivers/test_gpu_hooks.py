@@ -17,7 +17,9 @@ from drivers.gpu_phones import (
     unmap_it,
 )
 from movable import IsolateMode, MigrateMode, Page
+from movable.conformance.check import PASSED, check
 from movable.errors import AuditFailed
+from movable_gpu import Gpu
 from movable_gpu.move import Cause
 from movable_gpu.page_metadata import PageStatus
 
@@ -290,3 +292,13 @@ def test_two_gpus_have_nothing_in_common(phone: Phone) -> None:
 
     assert phone.outcome() == {"isolated": 1, "migrated": 1}
     other.close()
+
+
+# movable check
+
+
+def test_a_pooled_page_that_was_put_back_is_given_up() -> None:
+    """As in kbase: it is on its way to the VM, which is no broken promise (D20)."""
+    report = check(Gpu, seed=39, scenes=["put back after -EBUSY"])
+
+    assert report["D20"].status == PASSED

@@ -30,8 +30,10 @@ from movable.mm.memory import Memory
 from movable.observers.contract import Contract
 from movable.operation import Operation, operations, reader
 from movable.oracles.conservation import Conservation
+from movable.oracles.parts import parts
 from movable.page import Page
 from movable.sched.tasks import MAIN
+from movable.sched.work import WorkQueue
 
 FRAMES, PAGEBLOCK_ORDER, ORDERS = 512, 4, 7
 LOW = 96
@@ -189,9 +191,11 @@ class Bench:
                 self.something()
 
     def work(self) -> None:
-        """Let the driver's worker do what was left for it."""
+        """Let the driver's worker, and its work queues, do what was left for them."""
         if self.worker:
             self.do_by_name(self.worker)
+        for queue in parts(self.driver, WorkQueue):
+            queue.flush()
 
     # What the VM does.
 

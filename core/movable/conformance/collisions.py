@@ -14,7 +14,7 @@ from movable.conformance.declared import Declared
 from movable.conformance.draw import arguments
 from movable.conformance.plan import Part, Plan, Step
 from movable.conformance.stage import Stage
-from movable.errors import MovableError
+from movable.errors import Livelock, MovableError
 from movable.operation import Operation, operations
 from movable.sched.strategies import Fifo
 
@@ -22,6 +22,8 @@ FEWEST_PAGES, MOST_PAGES = 4, 8
 """Movable pages that a driver has when tasks begin."""
 FEWEST_STEPS, MOST_STEPS = 10, 240
 ATTEMPTS = 40
+ENDLESS = 100_000
+"""Steps after which a schedule has no end, and is not only long."""
 COMPACT, PUT_BACK = Step(do="compact"), Step(do="put back")
 
 
@@ -164,6 +166,9 @@ def draw_plan(
 def _takes_a_while(stage: Stage) -> bool:
     try:
         failed = stage.run(Fifo())
+        if isinstance(failed, Livelock):
+            stage.exploration.most_steps = ENDLESS
+            return isinstance(stage.run(Fifo()), Livelock)
         steps = stage.exploration.steps
         return failed is not None or FEWEST_STEPS <= steps <= MOST_STEPS
     finally:

@@ -62,6 +62,7 @@ def put_back(bench: Bench, answer: MigrateResult | None) -> None:
             held.migrate_without_targets()
         else:
             _injected(bench, held, answer)
+    bench.work()  # a page that is given back instead of kept is its driver's no more
     held.compare()
     bench.audit()
     bench.compact()

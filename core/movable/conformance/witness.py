@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from movable import sched
 from movable.errors import ContractViolation
 from movable.hookspecs import IsolateMode, MigrateMode, MigrateResult, hookimpl
 from movable.mapping import AddressSpace
 from movable.page import Page
+from movable.sched.tasks import Context, context
 
 if TYPE_CHECKING:
     from movable.mm.memory import Memory
@@ -25,8 +27,7 @@ class Witness:
 
     def __init__(self, seen: Counter[str]) -> None:
         self.seen = seen
-        self.inside: list[tuple[str, Page]] = []
-        """The hooks under way, outermost first."""
+        self._inside: WeakKeyDictionary[Context, list[tuple[str, Page]]] = WeakKeyDictionary()
         self.injected = False
         """Somebody else answers migratepage at present."""
         self.pressed = False
@@ -34,6 +35,11 @@ class Witness:
 
     def __repr__(self) -> str:
         return f"<Witness [{self.seen['asked']} questions]>"
+
+    @property
+    def inside(self) -> list[tuple[str, Page]]:
+        """The hooks that the running task is in, outermost first."""
+        return self._inside.setdefault(context(), [])
 
     def attached(self, mapping: AddressSpace) -> None:
         """Listen to points too."""
@@ -88,11 +94,12 @@ class Witness:
         self.seen["counted"] += isinstance(
             getattr(self.mapping.driver, "isolated_pages", None), int
         )
-        self.inside.append((hook, page))
+        inside = self.inside
+        inside.append((hook, page))
         try:
             return (yield)
         finally:
-            self.inside.pop()
+            inside.pop()
 
 
 class Lent:

@@ -19,8 +19,6 @@ def move_while_set_up(bench: Bench) -> None:
 
 def give_out_while_isolated(bench: Bench) -> None:
     """A page is on its way into a buffer when isolation, which has seen it pooled, goes on."""
-    # The bench takes the user's allocation for one that isolate_page makes.
-    bench.driver.phy_pages.memory = bench.memory
     bench.driver.allocate(1, 1)
     bench.driver.free(0)
     compactor, user = tasks(bench, bench.driver.allocate, 1, 2)
