@@ -139,7 +139,7 @@ def orders(most: int, points: int = 3) -> Iterator[tuple[Orders, str]]:
 
         return name, steps
 
-    tried = Orders(run, "delays", most, "")
+    tried = Orders(run, search(Balloon), "")
     for order in tried.delayed(most):
         log.clear()
         run.run([work("a"), work("b")], order)

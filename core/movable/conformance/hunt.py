@@ -7,7 +7,8 @@ how many processes there are.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import cycle, islice, product, repeat
 from typing import Any
@@ -17,18 +18,22 @@ from movable.conformance.declared import Declared
 from movable.conformance.plan import Plan
 from movable.conformance.stage import Stage
 from movable.errors import AuditFailed, BadInput, ContractViolation, Deadlock, Livelock, hint
+from movable.sched.by_time import ByTime
+from movable.sched.dpor import Dpor
 from movable.sched.exploration import Deviation, Exploration, Strategy
 from movable.sched.strategies import Delays, Pct, RandomWalk
 
 SCHEDULES_OF_A_PLAN = 320
 MOST_DELAYED = 256
 """Of these, so many with one delay at most."""
-MOST_WITH_DELAYS = 1 << 14
+MOST_OF_A_PLAN = 1 << 14
+"""With strategies that come to an end."""
 WITH_LOCK_RULES = 4
 """In how many schedules of a plan the rules about locks are watched: that takes as long again, and
 they are learned from what is asked for, not from what collides."""
-STRATEGIES = ("mix", "fifo", "random", "pct", "delays")
-"""`mix` is a bit of each: no strategy finds everything soonest."""
+STRATEGIES = ("mix", "fifo", "random", "pct", "delays", "time", "dpor")
+"""`mix` is a bit of the first: no strategy finds everything soonest. Not of `time`, whose orders
+are likely and therefore seldom wrong, nor of `dpor`, which begins with what differs last."""
 
 
 def rule_of(error: Exception) -> str:
@@ -80,6 +85,8 @@ class Hunt:
     """How many plans of each kind of collision were played."""
     delays: list[int] = field(default_factory=list)
     """For each plan: every order with so many delays was played; -1 if that was not tried."""
+    exhausted: int = 0
+    """Of how many plans an order of each kind was played (dpor.py)."""
 
     def add(self, other: Hunt) -> None:
         """Take in what another process played, after what was played here."""
@@ -97,6 +104,7 @@ class Hunt:
         self.times += other.times
         self.plans += other.plans
         self.delays += other.delays
+        self.exhausted += other.exhausted
 
 
 @dataclass(frozen=True)
@@ -116,7 +124,8 @@ class Search:
     @property
     def quota(self) -> int:
         """How many schedules of one plan are played at most."""
-        return {"fifo": 1, "delays": MOST_WITH_DELAYS}.get(self.strategy, SCHEDULES_OF_A_PLAN)
+        ends = {"fifo": 1, "delays": MOST_OF_A_PLAN, "dpor": MOST_OF_A_PLAN}
+        return ends.get(self.strategy, SCHEDULES_OF_A_PLAN)
 
     def shares(self, schedules: int) -> list[tuple[int, int]]:
         """Numbers of plans and how many schedules of each, which make *schedules* in all."""
@@ -147,16 +156,18 @@ def hunt(search: Search, shares: Iterable[tuple[int, int]], *, stop: bool = Fals
 def _play_plan(search: Search, plan: Plan, how: tuple[str, int, bool], played: Hunt) -> None:
     seed, schedules, stop = how
     stage = Stage(search.name, search.kind, search.declared, plan)
-    orders = Orders(stage.exploration, search.strategy, search.depth, seed)
+    orders = Orders(stage.exploration, search, seed)
     try:
-        for number, order in enumerate(islice(orders, schedules)):
-            _play(stage, order, number < WITH_LOCK_RULES, played)
-            if stop and played.found:
-                break
+        with closing(iter(orders)) as each:
+            for number, order in enumerate(islice(each, schedules)):
+                _play(stage, order, number < WITH_LOCK_RULES, played)
+                if stop and played.found:
+                    break
     finally:
         stage.close()
     played.plans[plan.collision] += 1
     played.delays.append(orders.complete)
+    played.exhausted += orders.exhausted
     played.longest = max(played.longest, stage.exploration.longest)
     played.pairs |= stage.exploration.pairs
     pairs = stage.exploration.pairs
@@ -168,31 +179,37 @@ class Orders:
     """The orders in which one plan is played.
 
     :ivar complete: every order with so many delays has been played; -1 if none was tried.
+    :ivar exhausted: an order of each kind has been played.
     """
 
-    def __init__(self, run: Exploration, strategy: str, depth: int, seed: str) -> None:
-        self.run, self.strategy, self.depth = run, strategy, depth
-        self.complete = -1
-        self._drawn: dict[str, Strategy] = {
+    def __init__(self, run: Exploration, search: Search, seed: str) -> None:
+        self.run, self.strategy, self.depth = run, search.strategy, search.depth
+        self.complete, self.exhausted = -1, False
+        self._mixed: dict[str, Strategy] = {
             "random": RandomWalk(f"{seed}/walk"),
-            "pct": Pct(f"{seed}/pct", depth),
+            "pct": Pct(f"{seed}/pct", search.depth),
         }
+        time = ByTime(f"{seed}/time", search.declared.costs)
+        self._drawn: dict[str, Strategy] = {**self._mixed, "time": time}
 
-    def __iter__(self) -> Iterator[Strategy]:
+    def __iter__(self) -> Generator[Strategy]:
         match self.strategy:
             case "fifo":
                 yield from self.delayed(0)
             case "delays":
                 yield from self.delayed(self.depth)
+            case "dpor":
+                yield from self._of_each_kind()
             case "mix":
-                yield from self._mixed()
+                yield from islice(self.delayed(1), MOST_DELAYED)
+                yield from cycle(self._mixed.values())
             case _:
                 yield from repeat(self._drawn[self.strategy])
 
-    def _mixed(self) -> Iterator[Strategy]:
-        """First what differs least from first come, first served, and then anything."""
-        yield from islice(self.delayed(1), MOST_DELAYED)
-        yield from cycle(self._drawn.values())
+    def _of_each_kind(self) -> Iterator[Strategy]:
+        dpor = Dpor(self.run)
+        yield from dpor
+        self.exhausted = dpor.complete
 
     def delayed(self, most: int) -> Iterator[Strategy]:
         """Every order with up to *most* delays, those with fewer first.

@@ -96,6 +96,7 @@ class Races:
                 "point_pairs": [len(played.pairs), len(played.reachable | played.pairs)],
             },
             "complete_for_delays": self.complete_for_delays,
+            "plans_exhausted": played.exhausted,
             "violations": [violation.to_json() for violation in self.violations],
         }
 
@@ -104,6 +105,8 @@ class Races:
         played, (seen, all_) = self.played, self.states
         complete = self.complete_for_delays
         delays = f"; complete for {complete} delays" if complete is not None else ""
+        if self.search.strategy == "dpor":
+            delays = f"; {played.exhausted} plans played in an order of each kind"
         pairs = f"{len(played.pairs)} of at most {len(played.reachable | played.pairs)}"
         return (
             f"{played.schedules} schedules ({self.search.strategy}, seed {self.search.seed}) of"

@@ -85,7 +85,7 @@ class Shrinker:
         return found
 
     def _few_delays(self, stage: Stage) -> bool:
-        orders = Orders(stage.exploration, "delays", DELAYS, "").delayed(DELAYS)
+        orders = Orders(stage.exploration, self.search, "").delayed(DELAYS)
         return any(self._fails(stage, order) for order in islice(orders, MOST_ORDERS))
 
     def _fails(self, stage: Stage, order: Strategy) -> bool:
