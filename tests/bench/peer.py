@@ -31,8 +31,8 @@ TESTS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
 from bench.tiny_balloon import TinyBalloon  # noqa: E402
-from movable.conformance.hunt import Orders  # noqa: E402
 from movable.sched import SpinLock, point  # noqa: E402
+from movable.sched.delays import DelayBounded  # noqa: E402
 from movable.sched.exploration import Exploration, Strategy  # noqa: E402
 from movable.sched.strategies import Pct, RandomWalk  # noqa: E402
 
@@ -48,7 +48,7 @@ Search = Callable[[Exploration, int], Iterable[Strategy]]
 SEARCHES: dict[str, Search] = {
     "random": lambda run, seed: repeat(RandomWalk(seed)),
     "pct": lambda run, seed: repeat(Pct(seed, DEPTH)),
-    "delays": lambda run, seed: Orders(run, "delays", DEPTH, ""),
+    "delays": lambda run, seed: DelayBounded(DEPTH),
 }
 
 

@@ -10,17 +10,17 @@ import pytest
 from conformance.races import Waits, Walks, search
 from movable import AddressSpace, MigrateMode, Page, hookimpl
 from movable.conformance.hunt import (
-    MOST_WITH_DELAYS,
+    MOST_OF_A_PLAN,
     SCHEDULES_OF_A_PLAN,
     STRATEGIES,
     Hunt,
-    Orders,
     hunt,
     rule_of,
 )
 from movable.conformance.races import Races
 from movable.errors import AuditFailed, BadInput, ContractViolation, Deadlock, Livelock
 from movable.sched import point, relax
+from movable.sched.delays import DelayBounded
 from movable.sched.exploration import Exploration
 from movable_balloon import Balloon
 
@@ -97,7 +97,7 @@ def test_shares_make_what_was_asked_for(strategy: str, schedules: int) -> None:
 
     assert sum(count for _, count in shares) == schedules
     assert [number for number, _ in shares] == list(range(len(shares)))
-    assert all(0 < count <= MOST_WITH_DELAYS for _, count in shares)
+    assert all(0 < count <= MOST_OF_A_PLAN for _, count in shares)
 
 
 def test_what_was_asked_for_is_played() -> None:
@@ -136,7 +136,7 @@ def test_each_error_is_about_a_rule(error: Exception, rule: str) -> None:
 # Delays, and what they are complete for.
 
 
-def orders(most: int, points: int = 3) -> Iterator[tuple[Orders, str]]:
+def orders(most: int, points: int = 3) -> Iterator[tuple[DelayBounded, str]]:
     """Play two tasks in every order with up to *most* delays: what has been tried, and the order in
     which the tasks went."""
     run, log = Exploration(), list[str]()
@@ -149,8 +149,8 @@ def orders(most: int, points: int = 3) -> Iterator[tuple[Orders, str]]:
 
         return name, steps
 
-    tried = Orders(run, "delays", most, "")
-    for order in tried.delayed(most):
+    tried = DelayBounded(most)
+    for order in tried:
         log.clear()
         run.run([work("a"), work("b")], order)
         yield tried, "".join(log)

@@ -9,10 +9,11 @@ import pytest
 from movable import Mutex, SpinLock, sched
 from movable.errors import Deadlock, Livelock
 from movable.sched import WorkQueue, point, relax
+from movable.sched.delays import Delays
 from movable.sched.exploration import Deviation, Exploration
 from movable.sched.lock_points import LockPoints
 from movable.sched.runner import PATIENCE
-from movable.sched.strategies import Delays, Fifo, RandomWalk
+from movable.sched.strategies import Fifo, RandomWalk
 
 Log = list[str]
 

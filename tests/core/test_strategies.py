@@ -10,8 +10,10 @@ import pytest
 
 from movable.errors import TapeDiverged
 from movable.sched import point
+from movable.sched.by_time import ByTime
+from movable.sched.delays import Delays
 from movable.sched.exploration import Deviation, Exploration, Strategy
-from movable.sched.strategies import Delays, Fifo, Pct, RandomWalk
+from movable.sched.strategies import Fifo, Pct, RandomWalk
 from movable.sched.told import Counted, Follow, Turn, Turns
 
 Task = tuple[str, Callable[[], None]]
@@ -133,6 +135,80 @@ def test_all_delays_together_take_every_way() -> None:
             seen.add(order(Delays(steps), "a", "b"))
 
     assert seen >= {"aabb", "abab", "abba"}
+
+
+def timed(seed: int, costs: dict[str, int], counts: dict[str, int]) -> list[str]:
+    """Forty orders of tasks that pass so many points, each labelled with its task's name."""
+
+    def work(name: str, log: list[str]) -> Callable[[], None]:
+        def steps() -> None:
+            for _ in range(counts[name]):
+                log.append(name)
+                point(name)
+
+        return steps
+
+    strategy, run, went = ByTime(seed, costs), Exploration(), []
+    for _ in range(40):
+        log: list[str] = []
+        run.run([(name, work(name, log)) for name in counts], strategy)
+        went.append("".join(log))
+    return went
+
+
+def test_by_time_many_short_steps_go_into_a_long_one() -> None:
+    """Whatever chance adds, a task of ten short steps is done before another's second long one."""
+    orders = timed(1, {"a": 100_000, "b": 10}, {"a": 3, "b": 10})
+
+    assert all(one.endswith("aa") for one in orders)
+    assert len({one.index("a") for one in orders}) > 1
+
+
+def test_by_time_steps_of_one_kind_alternate() -> None:
+    """But not exactly."""
+    orders = timed(1, {}, {"a": 40, "b": 40})
+
+    assert len(set(orders)) > 30
+    assert all(one.count("ab") > 5 for one in orders)
+
+
+def test_by_time_the_seed_decides() -> None:
+    """And nothing else."""
+    costs, counts = {"a": 70}, {"a": 10, "b": 10, "c": 10}
+
+    assert timed(7, costs, counts) == timed(7, costs, counts) != timed(8, costs, counts)
+
+
+def test_by_time_who_waited_goes_on_now() -> None:
+    """Not at the time when it began to wait: what it does then takes its time, too."""
+    from movable import Mutex
+
+    orders = set()
+    strategy, run = ByTime(3, {"holds": 90_000, "works": 500}), Exploration()
+    for _ in range(40):
+        mutex, log = Mutex("m"), list[str]()
+
+        def holder(mutex: Mutex = mutex, log: list[str] = log) -> None:
+            with mutex:
+                point("has it")
+                point("holds")
+            for _ in range(20):
+                log.append("h")
+                point("works")
+
+        def waiter(mutex: Mutex = mutex, log: list[str] = log) -> None:
+            point("holds")
+            with mutex:
+                for _ in range(20):
+                    log.append("w")
+                    point("works")
+
+        run.run([("holder", holder), ("waiter", waiter)], strategy)
+        orders.add("".join(log))
+
+    late = [one for one in orders if one[0] == "h"]
+    assert late
+    assert all("w" * 12 not in one.rstrip("w") for one in late)
 
 
 # Tapes.

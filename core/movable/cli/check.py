@@ -21,7 +21,7 @@ SIGNS = {
     "not_applicable": "not applicable",
     "expected_failure": "expected failure",
 }
-STRATEGIES = ("mix", "fifo", "random", "pct", "delays")
+STRATEGIES = ("mix", "fifo", "random", "pct", "delays", "time", "dpor")
 
 
 @click.command(short_help="Check a driver against every promise of the contract.")
@@ -40,7 +40,8 @@ STRATEGIES = ("mix", "fifo", "random", "pct", "delays")
     type=click.Choice(STRATEGIES),
     default="mix",
     show_default=True,
-    help="Who runs next: everybody in turn, at random, by random priorities, with few delays.",
+    help="Who runs next: everybody in turn, at random, by random priorities, with few delays, by"
+    " simulated time, or in one order of each kind.",
 )
 @click.option(
     "--depth",

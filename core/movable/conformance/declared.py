@@ -44,6 +44,9 @@ class Declared:
     """The operation that does work left for later; else one called as in `WORKERS`."""
     keeps: Mapping[str, str] = field(default_factory=dict)
     """Name of a lock that may stay locked from one operation to the next, to the reason."""
+    costs: Mapping[str, int] = field(default_factory=dict)
+    """Label of a point to the nanoseconds that it takes to get there from the one before, for
+    orders as they are likely on a machine; what is not told takes next to no time."""
 
     @classmethod
     def of(cls, driver: type[Any], contract: object = None) -> Declared:

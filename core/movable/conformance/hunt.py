@@ -6,8 +6,9 @@ how many processes there are.
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import cycle, islice, product, repeat
 from typing import Any
@@ -17,23 +18,28 @@ from movable.conformance.declared import Declared
 from movable.conformance.plan import Plan
 from movable.conformance.stage import Stage
 from movable.errors import AuditFailed, BadInput, ContractViolation, Deadlock, Livelock, hint
+from movable.sched.by_time import ByTime
+from movable.sched.delays import DelayBounded
+from movable.sched.dpor import Dpor
 from movable.sched.exploration import Deviation, Exploration, Strategy
-from movable.sched.strategies import Delays, Pct, RandomWalk
+from movable.sched.strategies import Pct, RandomWalk
 
 SCHEDULES_OF_A_PLAN = 320
 MOST_DELAYED = 256
 """Of these, so many with one delay at most."""
-MOST_WITH_DELAYS = 1 << 14
-PLANS_WITH_DELAYS = 16
-"""How many plans share the schedules if delays are all that is tried: two of each collision."""
+MOST_OF_A_PLAN = 1 << 14
+"""With strategies that come to an end."""
+PLANS_TO_AN_END = 16
+"""How many plans share the schedules then: two of each collision, or so."""
 DEPTHS = {"delays": 2}
 DEPTH = 3
 """Into a critical place with one task, out of another's with the next: most races need both."""
 WITH_LOCK_RULES = 4
 """In how many schedules of a plan the rules about locks are watched: that takes as long again, and
 they are learned from what is asked for, not from what collides."""
-STRATEGIES = ("mix", "fifo", "random", "pct", "delays")
-"""`mix` is a bit of each: no strategy finds everything soonest."""
+STRATEGIES = ("mix", "fifo", "random", "pct", "delays", "time", "dpor")
+"""`mix` is a bit of the first: no strategy finds everything soonest. Not of `time`, whose orders
+are likely and therefore seldom wrong, nor of `dpor`, which begins with what differs last."""
 
 
 def rule_of(error: Exception) -> str:
@@ -85,6 +91,8 @@ class Hunt:
     """How many plans of each kind of collision were played."""
     delays: list[int] = field(default_factory=list)
     """For each plan: every order with so many delays was played; -1 if that was not tried."""
+    exhausted: int = 0
+    """Of how many plans an order of each kind was played (dpor.py)."""
 
     def add(self, other: Hunt) -> None:
         """Take in what another process played, after what was played here."""
@@ -102,6 +110,7 @@ class Hunt:
         self.times += other.times
         self.plans += other.plans
         self.delays += other.delays
+        self.exhausted += other.exhausted
 
 
 @dataclass(frozen=True)
@@ -127,9 +136,9 @@ class Search:
 
     def _quota(self, schedules: int) -> int:
         """How many schedules of one plan are played at most."""
-        if self.strategy == "delays":
-            even = schedules // PLANS_WITH_DELAYS
-            return min(max(even, SCHEDULES_OF_A_PLAN), MOST_WITH_DELAYS)
+        if self.strategy in ("delays", "dpor"):
+            even = schedules // PLANS_TO_AN_END
+            return min(max(even, SCHEDULES_OF_A_PLAN), MOST_OF_A_PLAN)
         return 1 if self.strategy == "fifo" else SCHEDULES_OF_A_PLAN
 
 
@@ -157,16 +166,18 @@ def play_plan(search: Search, plan: Plan, how: tuple[str, int, bool], played: Hu
     """Play *plan*; *how*: the seed, in how many orders, and whether to stop at what goes wrong."""
     seed, schedules, stop = how
     stage = Stage(search.name, search.kind, search.declared, plan)
-    orders = Orders(stage.exploration, search.strategy, search.depth, seed)
+    orders = Orders(stage.exploration, search, seed)
     try:
-        for number, order in enumerate(islice(orders, schedules)):
-            _play(stage, order, number < WITH_LOCK_RULES, played)
-            if stop and played.found:
-                break
+        with closing(iter(orders)) as each:
+            for number, order in enumerate(islice(each, schedules)):
+                _play(stage, order, number < WITH_LOCK_RULES, played)
+                if stop and played.found:
+                    break
     finally:
         stage.close()
     played.plans[plan.collision] += 1
     played.delays.append(orders.complete)
+    played.exhausted += orders.exhausted
     played.longest = max(played.longest, stage.exploration.longest)
     played.pairs |= stage.exploration.pairs
     pairs = stage.exploration.pairs
@@ -177,49 +188,48 @@ def play_plan(search: Search, plan: Plan, how: tuple[str, int, bool], played: Hu
 class Orders:
     """The orders in which one plan is played.
 
-    :ivar complete: every order with so many delays has been played; -1 if none was tried.
+    :ivar exhausted: an order of each kind has been played.
     """
 
-    def __init__(self, run: Exploration, strategy: str, depth: int | None, seed: str) -> None:
-        self.run, self.strategy = run, strategy
-        self.depth = depth or DEPTHS.get(strategy, DEPTH)
-        self.complete = -1
-        self._drawn: dict[str, Strategy] = {
+    def __init__(self, run: Exploration, search: Search, seed: str) -> None:
+        self.run, self.strategy = run, search.strategy
+        self.depth = search.depth or DEPTHS.get(search.strategy, DEPTH)
+        self.exhausted = False
+        self._delays: DelayBounded | None = None
+        self._mixed: dict[str, Strategy] = {
             "random": RandomWalk(f"{seed}/walk"),
             "pct": Pct(f"{seed}/pct", self.depth),
         }
+        time = ByTime(f"{seed}/time", search.declared.costs)
+        self._drawn: dict[str, Strategy] = {**self._mixed, "time": time}
 
-    def __iter__(self) -> Iterator[Strategy]:
+    def __iter__(self) -> Generator[Strategy]:
         match self.strategy:
             case "fifo":
-                yield from self.delayed(0)
+                yield from self._delayed(0)
             case "delays":
-                yield from self.delayed(self.depth)
+                yield from self._delayed(self.depth)
+            case "dpor":
+                yield from self._of_each_kind()
             case "mix":
-                yield from self._mixed()
+                yield from islice(self._delayed(1), MOST_DELAYED)
+                yield from cycle(self._mixed.values())
             case _:
                 yield from repeat(self._drawn[self.strategy])
 
-    def _mixed(self) -> Iterator[Strategy]:
-        """First what differs least from first come, first served, and then anything."""
-        yield from islice(self.delayed(1), MOST_DELAYED)
-        yield from cycle(self._drawn.values())
+    @property
+    def complete(self) -> int:
+        """Every order with so many delays has been played; -1 if none was tried."""
+        return self._delays.complete if self._delays else -1
 
-    def delayed(self, most: int) -> Iterator[Strategy]:
-        """Every order with up to *most* delays, those with fewer first.
+    def _delayed(self, most: int) -> DelayBounded:
+        self._delays = DelayBounded(most)
+        return self._delays
 
-        Only where somebody else can run is there anything to delay: n such places in each order
-        make at most about n**2 / 2 orders with two delays.
-        """
-        todo: deque[tuple[int, ...]] = deque([()])
-        while todo:
-            steps = todo.popleft()
-            last = len(steps) == most and not todo
-            self.complete = max(self.complete, most if last else len(steps) - 1)
-            order = Delays(steps, look=len(steps) < most)
-            yield order
-            todo.extend((*steps, place) for place in order.places)
-        self.complete = most
+    def _of_each_kind(self) -> Iterator[Strategy]:
+        dpor = Dpor(self.run)
+        yield from dpor
+        self.exhausted = dpor.complete
 
 
 def _play(stage: Stage, order: Strategy, lock_rules: bool, played: Hunt) -> None:

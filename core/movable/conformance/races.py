@@ -106,6 +106,7 @@ class Races:
                 "point_pairs": [len(played.pairs), len(played.reachable | played.pairs)],
             },
             "complete_for_delays": self.complete_for_delays,
+            "plans_exhausted": played.exhausted,
             "violations": [violation.to_json() for violation in self.violations],
         }
 
@@ -115,6 +116,8 @@ class Races:
         pairs, reachable = len(played.pairs), len(played.reachable | played.pairs)
         complete = self.complete_for_delays
         delays = "" if complete is None else f", every order with {complete} delays or fewer"
+        if self.search.strategy == "dpor":
+            delays = f", {played.exhausted} plans in an order of each kind"
         more = "more delays" if complete is not None else "all orders"
         return (
             f"{played.schedules} schedules ({self.search.strategy}, seed {self.search.seed}) of"

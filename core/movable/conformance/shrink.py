@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from movable.conformance.hunt import Found, Orders, Search, rule_of
+from movable.conformance.hunt import Found, Search, rule_of
 from movable.conformance.plan import Part, Plan, Step
 from movable.conformance.stage import Stage
 from movable.errors import MovableError
+from movable.sched.delays import DelayBounded
 from movable.sched.exploration import Deviation, Strategy
 from movable.sched.strategies import Pct, RandomWalk
 from movable.sched.told import Counted, Turn, Turns
@@ -107,8 +108,8 @@ class Shrinker:
         return True
 
     def _few_delays(self, stage: Stage) -> bool:
-        orders = Orders(stage.exploration, "delays", DELAYS, "").delayed(DELAYS)
-        return any(self._fails(stage, order) for order in islice(orders, MOST_ORDERS))
+        orders = islice(DelayBounded(DELAYS), MOST_ORDERS)
+        return any(self._fails(stage, order) for order in orders)
 
     def _fails(self, stage: Stage, order: Strategy) -> bool:
         """Play *order*; if it breaks the same rule with fewer deviations, keep them."""

@@ -126,38 +126,3 @@ class Pct(Fifo):
         self._lowest -= 1
         self._priority[task.number] = self._lowest
         return self._lowest
-
-
-class Delays(Fifo):
-    """First come, first served, but that who runs after each of *steps* comes last.
-
-    :param look: note where one more delay would make a difference, which takes asking everywhere.
-    :ivar places: after which steps behind the last delay somebody else could have run.
-    """
-
-    def __init__(self, steps: Sequence[int], *, look: bool = False) -> None:
-        self.delays, self.look = steps, look
-        self.places: list[int] = []
-        self._left = [NEVER]
-
-    def begin(self, run: Exploration) -> None:
-        """From the first delay on."""
-        self._left = [NEVER, *reversed(self.delays)]
-        self.places = []
-        run.ask_at = self._next(run.steps)
-
-    def at_point(self, run: Exploration, task: Runner) -> Runner | None:
-        """The next in the queue, if there is a delay."""
-        delayed, further = self._left[-1] == run.steps, len(self._left) == 1
-        while self._left[-1] <= run.steps:
-            self._left.pop()
-        run.ask_at = self._next(run.steps)
-        if not (delayed or further):
-            return None
-        other = next((other for other in run.queue if other.runnable), None)
-        if further and other:
-            self.places.append(run.steps)
-        return other if delayed else None
-
-    def _next(self, step: int) -> int:
-        return step + 1 if self.look and len(self._left) == 1 else self._left[-1]

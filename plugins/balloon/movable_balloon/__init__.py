@@ -100,6 +100,7 @@ class Balloon:
         slow_host = "stands for a slow host where there is one task; in a race the host is slow"
         alone: ClassVar = {"inflate_slowly": slow_host, "host_answers": slow_host}
         keeps: ClassVar = {"balloon_lock": "the host has not answered inflate_slowly"}
+        costs: ClassVar = {"host told": 40_000}
 
     def __init__(self, memory: Memory, config: Config | None = None) -> None:
         self.memory, self.config = memory, config or self.Config()

@@ -45,6 +45,13 @@ class Gpu(Device):
             "freed_while_isolated": "such a page waits for migratepage or putback_page"
         }
         teardown = "remove"
+        costs: ClassVar = {
+            "page mapped": 500,
+            "page copied": 800,
+            "entry rewritten": 500,
+            "buffer unbound": 5_000,
+            "lock polled": 150,
+        }
 
     def __init__(self, memory: Memory, config: GpuConfig | None = None) -> None:
         super().__init__(memory, config or self.Config(), AddressSpace(self, memory))
