@@ -88,6 +88,9 @@ def test_an_alarm_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_rows_that_any_driver_takes_are_not_missed() -> None:
     """Most drivers cannot take some of them."""
-    rows = [{"states": [1, 3], "states_missed": ["b", "a"]}, {"states_missed": ["c", "b"]}]
+    rows: list[dict[str, Any]] = [
+        {"states": [1, 3], "states_missed": ["b", "a"]},
+        {"states_missed": ["c", "b"]},
+    ]
 
     assert unmutated.missed(rows) == ("\n2 of 3 rows of the state table were taken, but not\n  - b")
