@@ -140,6 +140,18 @@ def test_a_glance_is_never_content_with_what_is_wrong(hook: str) -> None:
     assert settled[False, True] > 500
 
 
+def test_every_row_that_is_taken_is_kept() -> None:
+    """Those of calls and answers too: they say what a search through schedules has covered."""
+    bench = Bench()
+    bench.vm.isolate(bench.page)
+    bench.vm.migrate(bench.page)
+    bench.close()
+
+    events = {automaton.EVENTS[event] for _, event in bench.contract.rows}
+    asked = {Event.ASK_ISOLATE, Event.SAID_TRUE, Event.ASK_MIGRATE, Event.SAID_0}
+    assert asked <= events
+
+
 # Forgetting.
 
 

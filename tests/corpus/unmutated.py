@@ -111,7 +111,7 @@ def all_plans(search: Search, schedules: int, pool: Executor) -> Iterator[Played
             yield played
 
 
-def row(name: str, schedules: int, pool: Executor, progress: Progress) -> dict[str, Any]:
+def hunted(name: str, schedules: int, pool: Executor, progress: Progress) -> dict[str, Any]:
     """Hunt in one driver."""
     kind, played = driver(name), Played()
     search = Search(name, kind, Declared.of(kind))
@@ -157,6 +157,16 @@ def line(row: dict[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def missed(found: list[dict[str, Any]]) -> str:
+    """The rows of the state table that were taken in no driver's schedules."""
+    nobody = set.intersection(*(set(row["states_missed"]) for row in found))
+    every = [text for text in found[0]["states_missed"] if text in nobody]
+    seen, all_ = found[0]["states"][1] - len(every), found[0]["states"][1]
+    return "\n  - ".join(
+        [f"\n{seen} of {all_} rows of the state table were taken, but not", *every]
+    )
+
+
 def story(name: str, violation: dict[str, Any]) -> str:
     """What went wrong, step by step, as far as it has room."""
     lines = "\n    ".join([violation["message"], "", *violation["story"][-LAST_LINES:]])
@@ -188,7 +198,7 @@ def rows(asked: Namespace) -> Iterator[dict[str, Any]]:
         Progress() as progress,
     ):
         for name in asked.drivers or (*SHIPPED, *OTHERS):
-            found = row(name, asked.schedules, pool, progress)
+            found = hunted(name, asked.schedules, pool, progress)
             keep(found)
             yield found
 
@@ -202,12 +212,14 @@ def main() -> None:
     parser.add_argument("--kept", action="store_true")
     asked = parser.parse_args()
     print(f"| {' | '.join(HEADINGS)} |\n{'|---' * len(HEADINGS)}|")
-    alarms = []
-    for found in rows(asked):
-        print(line(found), flush=True)
-        alarms += [(found["driver"], violation) for violation in found["violations"]]
-    for name, violation in alarms:
-        print(story(name, violation))
+    found = []
+    for row in rows(asked):
+        print(line(row), flush=True)
+        found.append(row)
+    print(missed(found))
+    for row in found:
+        for violation in row["violations"]:
+            print(story(row["driver"], violation))
 
 
 if __name__ == "__main__":

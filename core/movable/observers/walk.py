@@ -192,6 +192,7 @@ class Walk:
             state = self._states.get(pfn, FREE)
             after = NEXT[state][event]
             if after > MOVABLE and (self._words[pfn] != BARE or INDIFFERENT[state]):
+                self.rows.add((state, event))
                 self._states[pfn] = after
                 return
         self._happens(event, page, call)
