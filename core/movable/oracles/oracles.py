@@ -134,6 +134,7 @@ class Oracles:
         :raises ContractViolation: something does not add up, or is still held.
         """
         call = "at the end"
+        self.memory.raise_fault()  # of a page that was freed when the VM was not at work
         self.contract.check_at_rest()
         nothing_held((one.driver for one in self.watched), tasks)
         self.conservation.check(call)
