@@ -12,8 +12,8 @@ import pytest
 
 from bench import peer, tiny_balloon
 from bench.tiny_balloon import USER, VM, TinyBalloon
-from movable.conformance.hunt import Orders
 from movable.sched import SpinLock, point, subscribe, unsubscribe
+from movable.sched.delays import DelayBounded
 from movable.sched.exploration import Exploration
 from movable.sched.strategies import Fifo
 
@@ -23,8 +23,7 @@ def test_the_balloon_is_whole_without_its_mistake() -> None:
     counts = {}
     for mistake in (False, True):
         run = Exploration()
-        orders = Orders(run, "delays", peer.DEPTH, "")
-        counts[mistake] = [play(run, order, mistake) for order in orders]
+        counts[mistake] = [play(run, order, mistake) for order in DelayBounded(peer.DEPTH)]
 
     assert len(counts[False]) > 100
     assert all(counts[False])
