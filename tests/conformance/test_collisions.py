@@ -18,6 +18,7 @@ from movable.conformance.stage import Stage
 from movable.operation import operations
 from movable.sched.strategies import Fifo
 from movable_balloon import Balloon
+from movable_gpu import Gpu
 from movable_zsmalloc import Zram
 
 DRIVERS = [Balloon, Zram]
@@ -94,8 +95,13 @@ def test_what_a_driver_cannot_do_does_not_collide() -> None:
     class Eternal(Balloon):
         remove: ClassVar = None  # type: ignore[assignment]
 
-    assert set(COLLISIONS) - set(applicable(Eternal, Declared())) == {"teardown", "worker"}
-    assert set(COLLISIONS) - set(applicable(Balloon, Declared())) == {"worker"}
+    def missing(kind: type[Any]) -> set[str]:
+        return set(COLLISIONS) - set(applicable(kind, Declared()))
+
+    assert missing(Eternal) == {"teardown", "worker", "reclaim"}
+    assert missing(Balloon) == {"worker", "reclaim"}
+    assert "reclaim" not in missing(Zram)
+    assert "reclaim" not in missing(Gpu)
 
 
 def test_a_driver_without_operations_is_still_compacted() -> None:

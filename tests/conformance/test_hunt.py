@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -203,6 +204,28 @@ def test_a_hunt_is_complete_for_what_all_its_plans_are() -> None:
     assert complete("mix", 320) == 1
     assert complete("fifo", 1) == 0
     assert complete("random", 20) is None
+
+
+# An order of each kind, and orders by time.
+
+
+def test_a_plan_is_exhausted_when_an_order_of_each_kind_was_played() -> None:
+    """Two compactors of which the second comes too late have nothing to collide over; who is told
+    to stop earlier claims nothing."""
+    sought = search(Balloon, "dpor")
+    all_, few = (hunt(sought, [share]) for share in [(0, 400), (1, 20)])
+
+    assert (all_.exhausted, few.exhausted) == (1, 0)
+    assert all_.schedules < 400 == 20 * few.schedules
+    assert "1 plans played in an order of each kind" in str(Races(sought, all_, ()))
+
+
+def test_by_time_what_a_driver_says_about_its_costs_counts() -> None:
+    """A host that takes no time is told in other orders than one that does."""
+    slow = search(Balloon, "time")
+    quick = replace(slow, declared=replace(slow.declared, costs={}))
+
+    assert hunt(slow, [(1, 40)]).orders != hunt(quick, [(1, 40)]).orders
 
 
 # Drivers that spin.

@@ -15,7 +15,7 @@ from movable.conformance.draw import arguments
 from movable.conformance.plan import Part, Plan, Step
 from movable.conformance.stage import Stage
 from movable.errors import Livelock, MovableError
-from movable.operation import Operation, operations
+from movable.operation import Operation, operations, swap_device
 from movable.sched.strategies import Fifo
 
 FEWEST_PAGES, MOST_PAGES = 4, 8
@@ -24,7 +24,7 @@ FEWEST_STEPS, MOST_STEPS = 10, 240
 ATTEMPTS = 40
 ENDLESS = 100_000
 """Steps after which a schedule has no end, and is not only long."""
-COMPACT, PUT_BACK = Step(do="compact"), Step(do="put back")
+COMPACT, PUT_BACK, RECLAIM = Step(do="compact"), Step(do="put back"), Step(do="reclaim")
 
 
 class Draw:
@@ -107,6 +107,13 @@ def _worker(draw: Draw) -> tuple[Part, ...]:
     return CPU0, draw.users("user0"), draw.named("worker", verb)
 
 
+def _reclaim(draw: Draw) -> tuple[Part, ...]:
+    """Ordinary pages first, and then what the driver gives back (shrink_node())."""
+    verb = draw.declared.shrinker_of(draw.kind)
+    shrinker = draw.named("shrinker", verb).steps if verb else ()
+    return CPU0, Part(name="kswapd", steps=(RECLAIM, *shrinker)), draw.users("user0")
+
+
 COLLISIONS: dict[str, Kind] = {
     "two compactors": lambda draw: (CPU0, CPU1),
     "compactor and user": lambda draw: (CPU0, draw.users("user0")),
@@ -124,13 +131,19 @@ COLLISIONS: dict[str, Kind] = {
     ),
     "teardown": _teardown,
     "worker": _worker,
+    "reclaim": _reclaim,
 }
-"""By name: the tasks, for a driver that has such an operation."""
+"""By name: the tasks, for a driver that has such an operation. One that neither is swapped to nor
+gives anything back is no concern of reclaim's, nor reclaim of its."""
 
 
 def applicable(kind: type[Any], declared: Declared) -> list[str]:
     """The collisions for which the driver has the operations."""
-    missing = {"teardown": not declared.teardown_of(kind), "worker": not declared.worker_of(kind)}
+    missing = {
+        "teardown": not declared.teardown_of(kind),
+        "worker": not declared.worker_of(kind),
+        "reclaim": not (declared.shrinker_of(kind) or swap_device(kind)),
+    }
     if not Draw("", kind, declared, Random(0)).verbs:
         return [name for name in ("two compactors", "teardown") if not missing.get(name)]
     return [name for name in COLLISIONS if not missing.get(name)]

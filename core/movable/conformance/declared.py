@@ -23,6 +23,7 @@ from movable.oracles.teardown import TEARDOWNS
 from movable.rules import RULES
 
 WORKERS = ("work", "run_work", "flush_work")
+SHRINKERS = ("shrink", "scan_objects")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ class Declared:
     is another task, for example."""
     worker: str | None = None
     """The operation that does work left for later; else one called as in `WORKERS`."""
+    shrinker: str | None = None
+    """The operation that gives pages back when memory runs short; else one called as in
+    `SHRINKERS`."""
     keeps: Mapping[str, str] = field(default_factory=dict)
     """Name of a lock that may stay locked from one operation to the next, to the reason."""
     costs: Mapping[str, int] = field(default_factory=dict)
@@ -71,7 +75,7 @@ class Declared:
         checks = (*STATIC, *STAGES, *(promise.rule for promise in PROMISES))
         _known(f"{place}.impossible", self.impossible, STAGES)
         _known(f"{place}.expected_failures", self.expected_failures, (*checks, *RULES))
-        named = [name for name in (self.teardown, self.worker, *self.alone) if name]
+        named = [name for name in (self.teardown, self.worker, self.shrinker, *self.alone) if name]
         _known(place, named, operations(driver))
 
     def teardown_of(self, driver: type[Any]) -> str | None:
@@ -81,6 +85,10 @@ class Declared:
     def worker_of(self, driver: type[Any]) -> str | None:
         """The name of the operation that does deferred work."""
         return self.worker or _first(driver, WORKERS)
+
+    def shrinker_of(self, driver: type[Any]) -> str | None:
+        """The name of the operation that reclaim calls."""
+        return self.shrinker or _first(driver, SHRINKERS)
 
 
 def _first(driver: type[Any], names: Iterable[str]) -> str | None:

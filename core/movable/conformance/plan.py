@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-COMPACT, PUT_BACK, CALL, PRESSED = "compact", "put back", "call", "call, short of memory"
+COMPACT, PUT_BACK, RECLAIM = "compact", "put back", "reclaim"
+CALL, PRESSED = "call", "call, short of memory"
 
 
 class Step(BaseModel):
@@ -18,10 +19,11 @@ class Step(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    do: Literal["compact", "put back", "call", "call, short of memory"]
+    do: Literal["compact", "put back", "reclaim", "call", "call, short of memory"]
     """`compact`: compact everything. `put back`: isolate what can be isolated, and put it back, as
-    a compaction does that is broken off. `call`: one of the driver's operations; short of memory,
-    each of its allocations is preceded by a compaction."""
+    a compaction does that is broken off. `reclaim`: free ordinary pages, or swap them to the driver
+    if it is for that; a plan with such a step has ordinary pages. `call`: one of the driver's
+    operations; short of memory, each of its allocations is preceded by a compaction."""
     verb: str = ""
     arguments: dict[str, Any] = Field(default_factory=dict)
 
@@ -56,6 +58,11 @@ class Plan(BaseModel):
     prepare: tuple[Step, ...] = ()
     """What users do before the tasks begin."""
     tasks: tuple[Part, ...]
+
+    @property
+    def reclaims(self) -> bool:
+        """Somebody reclaims memory."""
+        return any(step.do == RECLAIM for part in self.tasks for step in part.steps)
 
     def __str__(self) -> str:
         return f"{self.collision}: {'; '.join(map(str, self.tasks))}"

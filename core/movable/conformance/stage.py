@@ -14,15 +14,16 @@ import numpy as np
 from movable.conformance.checkpoint import Checkpoint
 from movable.conformance.declared import Declared
 from movable.conformance.held import Held
-from movable.conformance.plan import COMPACT, PRESSED, PUT_BACK, Part, Plan, Step
+from movable.conformance.plan import COMPACT, PRESSED, PUT_BACK, RECLAIM, Part, Plan, Step
 from movable.errors import (
     BadInput,
     OutOfMemory,
 )
 from movable.machine import Machine
 from movable.mm.memory import Memory
+from movable.mm.reclaim import Reclaim
 from movable.observers.lock_rules import LockRules
-from movable.operation import operations
+from movable.operation import operations, swap_device
 from movable.oracles.oracles import Audits, Oracles
 from movable.page import Page
 from movable.sched.exploration import Exploration, Strategy
@@ -33,6 +34,8 @@ FRAMES, PAGEBLOCK_ORDER, ORDERS = 256, 3, 6
 LOW = 24
 """Frames at the start of memory that are free: what the driver allocates first, and the compactor
 moves first."""
+ORDINARY = 24
+"""Ordinary pages, where there is somebody to reclaim them."""
 MOST_STEPS = 5_000
 AUDITS: Audits = "at the end"
 
@@ -56,6 +59,8 @@ class Stage:
         for step in plan.prepare:
             self._call(step)
         self.oracles.attach()
+        if plan.reclaims:
+            self._let_reclaim()
         self._points = LockPoints()
         self._points.start()
         worker = declared.worker_of(kind)
@@ -83,6 +88,18 @@ class Stage:
         build: Any = lambda _, given: self.kind(self.pressed, given)  # noqa: E731
         return self.machine.add(self.name, build, settings)
 
+    def _let_reclaim(self) -> None:
+        """Have ordinary pages, and somebody who frees them, or swaps them to this driver.
+
+        Either page cache or anonymous pages: the latter's turn would come too late beside others.
+        """
+        memory, device = self.memory, swap_device(self.driver)
+        memory.fill("anon" if device else "file", ORDINARY)
+        memory.lru_add_drain_all()
+        memory.vmscan = Reclaim(memory)
+        if device:
+            memory.vmscan.swapon(device)
+
     def published(self) -> list[Page]:
         """The pages that the driver has published, lowest first."""
         words = self.memory.mem_map["mapping"][: self.memory.nr_frames]
@@ -105,6 +122,8 @@ class Stage:
             return self.memory.compact_memory
         if step.do == PUT_BACK:
             return self._put_back
+        if step.do == RECLAIM:
+            return self._reclaim
         return self._bound(step)
 
     def _bound(self, step: Step) -> Callable[[], None]:
@@ -130,6 +149,12 @@ class Stage:
     def _put_back(self) -> None:
         with Held(self, self.published()):
             pass
+
+    def _reclaim(self) -> None:
+        memory = self.memory
+        highest = int(memory.zone["zone_idx"].max())
+        with memory.vmscan.no_reclaim():
+            memory.vmscan.try_to_free_pages(0, highest)
 
     # Schedules.
 
