@@ -77,6 +77,21 @@ class Livelock(MovableError):
     """Tasks go on and on, and none of them comes to its end."""
 
 
+class Endless(Livelock):
+    """A driver's function goes on for ever without passing a point."""
+
+
+class Misconduct(MovableError):
+    """A driver did what no rule of the contract is about, but makes it impossible to check.
+
+    *check* names what was broken (`movable.conformance.promises.CONDUCT`).
+    """
+
+    def __init__(self, check: str, place: str, detail: str) -> None:
+        self.check, self.place, self.detail = check, place, detail
+        super().__init__(f"{place}: {detail}")
+
+
 class TapeDiverged(MovableError):
     """A tape no longer fits: at *step* it expected something else than what was found."""
 

@@ -115,7 +115,7 @@ def _race(name: str, kind: type[Any], asked: tuple[int, str, int | None, int, in
     schedules, strategy, depth, seed, jobs = asked
     search = Search(name, kind, Declared.of(kind), strategy, depth, seed)
     with Progress() as progress:
-        return race(search, schedules, jobs, progress.say)
+        return race(search, search.shares(schedules), jobs, progress.say)
 
 
 def _keep(races: Races, driver: str, tapes: Path | None) -> None:

@@ -2,12 +2,15 @@
 
 ::
 
-    from movable.conformance import DriverContract, DriverMachine
+    from movable.conformance import DriverContract, DriverMachine, DriverRaces
 
     class TestContract(DriverContract):
         driver = MyDriver
 
     class TestStateful(DriverMachine):
+        driver = MyDriver
+
+    class TestRaces(DriverRaces):
         driver = MyDriver
 
 The same checks are `movable check NAME`. Nothing here registers itself with pytest, and neither
@@ -16,7 +19,8 @@ pytest nor Hypothesis nor the memory manager is imported before a test of these 
 
 from __future__ import annotations
 
+from movable.conformance.collided import DriverRaces
 from movable.conformance.contract import DriverContract
 from movable.conformance.stateful import DriverMachine
 
-__all__ = ["DriverContract", "DriverMachine"]
+__all__ = ["DriverContract", "DriverMachine", "DriverRaces"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -21,6 +22,7 @@ from movable.errors import (
     AuditFailed,
     BadInput,
     ContractViolation,
+    Misconduct,
     MovableError,
     OutOfMemory,
 )
@@ -104,10 +106,11 @@ class Bench:
             page.put()
 
     def _make(self) -> Any:
-        config = dict(self.declared.config)
+        config = deepcopy(dict(self.declared.config))
         model = getattr(self.kind, "Config", None)
         try:
             settings: Any = model.model_validate(config) if model else config or None
+            self._given = settings, deepcopy(settings)
             build: Any = lambda _, given: self.kind(self.lent, given)  # noqa: E731
             return self.machine.add(self.name, build, settings)
         except MovableError:
@@ -115,6 +118,20 @@ class Bench:
         except Exception as error:
             problem = f"{self.kind.__name__}(memory, config) raised {type(error).__name__}: {error}"
             raise Broken("made", problem) from error
+
+    def same_as_given(self, call: str = "") -> None:
+        """The settings, and the pages' numbers, are as the driver was given them.
+
+        :raises Misconduct: it has written to them.
+        """
+        now, then = self._given
+        place = f"{self.kind.__name__}{call}"
+        if now != then:
+            detail = f"writes to its settings, which were {then!r} and are {now!r}"
+            raise Misconduct("settings", place, detail)
+        for pfn, page in self.memory.pages.items():
+            if page.pfn != pfn:
+                raise Misconduct("settings", place, f"gives page {pfn} the number {page.pfn}")
 
     # What the driver has.
 
@@ -143,6 +160,7 @@ class Bench:
             detail = f"{verb.name}({said}) raised {type(error).__name__}: {error}"
             raise Broken("operations", detail) from error
         self.seen["operated"] += 1
+        self.same_as_given(f".{verb.name}")
         for page in self.pages():
             if page.locked and not page.isolated:
                 detail = "returned with the page locked, so that it can never be isolated"

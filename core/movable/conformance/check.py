@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from movable.conformance import static
 from movable.conformance.bench import Bench, Broken
+from movable.conformance.culprit import Culprit
 from movable.conformance.declared import Declared
-from movable.conformance.promises import PROMISES, STAGES, STATIC
+from movable.conformance.promises import CONDUCT, PROMISES, STAGES, STATIC
 from movable.conformance.scenes import SCENES
-from movable.errors import ContractViolation, Deadlock, MovableError
+from movable.conformance.watchdog import Watchdog, guarded
+from movable.errors import ContractViolation, Deadlock, Livelock, Misconduct
 from movable.rules import RULES
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 PASSED, FAILED, EXPECTED = "passed", "failed", "expected_failure"
 NOT_EXERCISED, NOT_APPLICABLE = "not_exercised", "not_applicable"
 CONFORMS, VIOLATES, INCOMPLETE = "conforms", "violates", "incomplete"
+MOST_ENDLESS = 2
+"""After so many scenes from which the driver never came back, the others are left out."""
 HINTS = {
     "isolated": "no page was isolated: which operation makes the driver publish one?",
     "torn_down": "name the operation that ends the device: teardown = '...'",
@@ -41,7 +45,8 @@ class Check:
     @property
     def about(self) -> str:
         """What was checked, in one sentence."""
-        return STATIC.get(self.id) or STAGES.get(self.id) or RULES[self.id].rule
+        said = STATIC | STAGES | CONDUCT
+        return said.get(self.id) or RULES[self.id].rule
 
 
 @dataclass(frozen=True)
@@ -116,8 +121,11 @@ def check(
     failed = dict(static.problems(driver))
     if not failed:
         declared = declared or Declared.of(driver)
-        for scene in scenes:
-            _play(scene, Bench, (name, driver, declared, seed, seen), failed)
+        with Watchdog(driver) as watchdog:
+            given = (name, driver, declared, seed, seen)
+            for scene in scenes:
+                if watchdog.left < MOST_ENDLESS:
+                    _play(scene, Bench, given, failed)
         _progress(name, seen, declared, failed)
     rows = _rows(seen, failed, declared or Declared())
     return Report(name, tuple(rows), seed, perf_counter() - began)
@@ -125,20 +133,30 @@ def check(
 
 def _play(scene: str, make: type[Bench], given: Any, failed: dict[str, str]) -> None:
     """Play *scene* on a fresh bench; what breaks is written to *failed* unless it broke before."""
-    bench, where = None, f"in the scene {scene!r}: "
+    benches: list[Bench] = []
+
+    def play() -> None:
+        benches.append(make(*given))
+        SCENES[scene](benches[0])
+        benches[0].same_as_given()
+
+    where = f"in the scene {scene!r}: "
     try:
-        bench = make(*given)
-        SCENES[scene](bench)
+        guarded(play)
     except ContractViolation as broken:
         failed.setdefault(broken.rule, f"{where}{broken}")
     except Broken as broken:
         failed.setdefault(broken.check, f"{where}{broken.detail}")
     except Deadlock as stuck:
         failed.setdefault("I19", f"{where}{stuck} [I19; see: movable explain I19]")
-    except MovableError as error:
-        failed.setdefault("operations", f"{where}{error}")
+    except Livelock as endless:
+        failed.setdefault("I17", f"{where}{endless} [I17; see: movable explain I17]")
+    except Misconduct as error:
+        failed.setdefault(error.check, f"{where}{error}")
+    except Exception as error:  # noqa: BLE001  a driver may raise anything
+        failed.setdefault("operations", f"{where}{Culprit(given[1]).said(error)}")
     finally:
-        if bench:
+        for bench in benches:
             bench.close()
 
 

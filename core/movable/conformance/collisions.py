@@ -14,7 +14,7 @@ from movable.conformance.declared import Declared
 from movable.conformance.draw import arguments
 from movable.conformance.plan import Part, Plan, Step
 from movable.conformance.stage import Stage
-from movable.errors import Livelock, MovableError
+from movable.errors import Endless, Livelock, Misconduct, MovableError
 from movable.operation import Operation, operations, swap_device
 from movable.sched.strategies import Fifo
 
@@ -25,6 +25,14 @@ ATTEMPTS = 40
 ENDLESS = 100_000
 """Steps after which a schedule has no end, and is not only long."""
 COMPACT, PUT_BACK, RECLAIM = Step(do="compact"), Step(do="put back"), Step(do="reclaim")
+
+
+class Unprepared(MovableError):
+    """A driver that cannot even be used by one user: *plan* says how far it came."""
+
+    def __init__(self, plan: Plan, error: Exception) -> None:
+        self.plan, self.error = plan, error
+        super().__init__(str(error))
 
 
 class Draw:
@@ -64,8 +72,12 @@ class Draw:
         )
         try:
             stage = Stage(self.name, self.kind, self.declared, plan)
+        except (Endless, Misconduct) as error:
+            raise Unprepared(plan, error) from error
         except MovableError:
             return MOST_PAGES + 1
+        except Exception as error:
+            raise Unprepared(plan, error) from error
         try:
             return len(stage.pages)
         finally:
@@ -156,6 +168,7 @@ def plan_number(
     takes no schedule, or goes on for too long.
 
     :raises BadInput: the driver cannot be put back between schedules.
+    :raises Unprepared: the driver cannot even be used by one user.
     """
     names = applicable(kind, declared)
     random = Random(f"{seed}/{number}")

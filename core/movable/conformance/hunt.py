@@ -13,16 +13,29 @@ from dataclasses import dataclass, field
 from itertools import cycle, islice, product, repeat
 from typing import Any
 
-from movable.conformance.collisions import plan_number
+from movable.conformance.collisions import Unprepared, plan_number
+from movable.conformance.culprit import Culprit
 from movable.conformance.declared import Declared
 from movable.conformance.plan import Plan
 from movable.conformance.stage import Stage
-from movable.errors import AuditFailed, BadInput, ContractViolation, Deadlock, Livelock, hint
+from movable.conformance.watchdog import Watchdog
+from movable.errors import (
+    AuditFailed,
+    BadInput,
+    ContractViolation,
+    Deadlock,
+    Endless,
+    Livelock,
+    Misconduct,
+    TapeDiverged,
+    hint,
+)
 from movable.sched.by_time import ByTime
 from movable.sched.delays import DelayBounded
 from movable.sched.dpor import Dpor
 from movable.sched.exploration import Deviation, Exploration, Strategy
 from movable.sched.strategies import Pct, RandomWalk
+from movable.sched.told import Logged
 
 SCHEDULES_OF_A_PLAN = 320
 MOST_DELAYED = 256
@@ -37,6 +50,10 @@ DEPTH = 3
 WITH_LOCK_RULES = 4
 """In how many schedules of a plan the rules about locks are watched: that takes as long again, and
 they are learned from what is asked for, not from what collides."""
+TWICE_EVERY = 160
+"""Every so many schedules of a plan, one is played twice more, and compared."""
+MOST_ENDLESS = 2
+"""After so many schedules that had to be left, no more are played: each takes seconds."""
 STRATEGIES = ("mix", "fifo", "random", "pct", "delays", "time", "dpor")
 """`mix` is a bit of the first: no strategy finds everything soonest. Not of `time`, whose orders
 are likely and therefore seldom wrong, nor of `dpor`, which begins with what differs last."""
@@ -48,6 +65,8 @@ def rule_of(error: Exception) -> str:
         return error.rule
     if isinstance(error, Deadlock):
         return "I19"
+    if isinstance(error, Misconduct):
+        return error.check
     if isinstance(error, Livelock):
         return "I17"
     return "validate" if isinstance(error, AuditFailed) else "operations"
@@ -66,6 +85,8 @@ class Found:
     strategy: str
     lock_rules: bool
     """The rules about locks were watched."""
+    final: bool = False
+    """To play it again tells nothing more."""
 
 
 @dataclass
@@ -93,6 +114,8 @@ class Hunt:
     """For each plan: every order with so many delays was played; -1 if that was not tried."""
     exhausted: int = 0
     """Of how many plans an order of each kind was played (dpor.py)."""
+    endless: int = 0
+    """Schedules that had to be left, since the driver never came back."""
 
     def add(self, other: Hunt) -> None:
         """Take in what another process played, after what was played here."""
@@ -111,6 +134,13 @@ class Hunt:
         self.plans += other.plans
         self.delays += other.delays
         self.exhausted += other.exhausted
+        self.endless += other.endless
+
+    def note(self, found: Found) -> None:
+        """Keep what was found, if it is the first of its kind."""
+        if not self.times[found.rule]:
+            self.found.append(found)
+        self.times[found.rule] += 1
 
 
 @dataclass(frozen=True)
@@ -153,26 +183,45 @@ def hunt(search: Search, shares: Iterable[tuple[int, int]], *, stop: bool = Fals
         remedy = hint(search.strategy, STRATEGIES)
         raise BadInput("--strategy", f"there is no {search.strategy!r}", remedy)
     played = Hunt()
-    for number, schedules in shares:
+    with Watchdog(search.kind):
+        for number, schedules in shares:
+            _play_number(search, number, (schedules, stop), played)
+            if (stop and played.found) or played.endless == MOST_ENDLESS:
+                break
+    return played
+
+
+def _play_number(search: Search, number: int, how: tuple[int, bool], played: Hunt) -> None:
+    try:
         plan = plan_number(number, search.name, search.kind, search.declared, search.seed)
         if plan is not None:
-            play_plan(search, plan, (f"{search.seed}/{number}", schedules, stop), played)
-        if stop and played.found:
-            break
-    return played
+            play_plan(search, plan, (f"{search.seed}/{number}", *how), played)
+    except Unprepared as unprepared:
+        error = unprepared.error
+        message = Culprit(search.kind).said(error)
+        where = (unprepared.plan, (), played.schedules, "preparations", False, True)
+        played.note(Found(rule_of(error), message, *where))
+        played.endless += isinstance(error, Endless)
 
 
 def play_plan(search: Search, plan: Plan, how: tuple[str, int, bool], played: Hunt) -> None:
     """Play *plan*; *how*: the seed, in how many orders, and whether to stop at what goes wrong."""
     seed, schedules, stop = how
-    stage = Stage(search.name, search.kind, search.declared, plan)
+    try:
+        stage = Stage(search.name, search.kind, search.declared, plan)
+    except BadInput:
+        raise
+    except Exception as error:  # though it could be prepared before
+        raise Unprepared(plan, error) from error
     orders = Orders(stage.exploration, search, seed)
     try:
         with closing(iter(orders)) as each:
             for number, order in enumerate(islice(each, schedules)):
                 _play(stage, order, number < WITH_LOCK_RULES, played)
-                if stop and played.found:
+                if (stop and played.found) or isinstance(stage.error, Endless):
                     break
+                if number % TWICE_EVERY == 0:
+                    _play_twice(stage, type(order).__name__, played)
     finally:
         stage.close()
     played.plans[plan.collision] += 1
@@ -240,9 +289,37 @@ def _play(stage: Stage, order: Strategy, lock_rules: bool, played: Hunt) -> None
     played.orders.add(run.digest() + str(len(played.delays)).encode())
     if error is None:
         return
-    rule = rule_of(error)
-    if not played.times[rule]:
-        took = tuple(run.deviations)
-        where = (played.schedules, type(order).__name__, lock_rules)
-        played.found.append(Found(rule, str(error), stage.plan, took, *where))
-    played.times[rule] += 1
+    endless = isinstance(error, Endless)
+    where = (played.schedules, type(order).__name__, lock_rules, endless)
+    message, took = stage.culprit.said(error), tuple(run.deviations)
+    played.note(Found(rule_of(error), message, stage.plan, took, *where))
+    played.endless += endless
+
+
+def _play_twice(stage: Stage, strategy: str, played: Hunt) -> None:
+    """See whether the order that was just played is the same schedule each time."""
+    took = tuple(stage.exploration.deviations)
+    first, second = Logged(took), Logged(took)
+    ends = [_end(stage, order) for order in (first, second)]
+    difference = first.difference(second)
+    if difference is None and ends[0] == ends[1] and "" not in ends:
+        return
+    detail = difference or "ends otherwise the second time"
+    message = str(not_the_same(stage.name, stage.culprit.suspects(), detail))
+    where = (played.schedules, strategy, False, True)
+    played.note(Found("same_twice", message, stage.plan, took, *where))
+
+
+def _end(stage: Stage, order: Strategy) -> str:
+    """What came of a schedule; empty if it could not be gone through as told."""
+    error = stage.run(order)
+    if isinstance(error, TapeDiverged):
+        return ""
+    return f"{stage.state()} {error}"
+
+
+def not_the_same(name: str, suspects: list[str], detail: str) -> Misconduct:
+    """What to say of a driver that does not do the same twice, and where to look."""
+    remedy = "let it use neither clock nor unseeded chance, nor what survives between runs"
+    look = f" ({', '.join(suspects)})" if suspects else ""
+    return Misconduct("same_twice", name, f"does not do the same twice: {detail}; {remedy}{look}")

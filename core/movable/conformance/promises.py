@@ -16,6 +16,13 @@ STATIC = {
 }
 """Checks of the driver as a whole, by name."""
 
+CONDUCT = {
+    "returns": "each call into the driver comes back, and ends neither its task nor the process",
+    "same_twice": "the same order of tasks is the same schedule: no clock, no threads, no chance",
+    "settings": "the driver leaves the settings and the pages that it is given as they are",
+}
+"""What is said only of a driver that breaks it: whoever does cannot be checked."""
+
 STAGES = {
     "isolated": "isolate_page answered True",
     "migrated": "migratepage answered 0",

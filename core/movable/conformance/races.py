@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import Any
 
 from movable.conformance.hunt import Found, Hunt, Search, hunt
 from movable.conformance.shrink import Shrinker
 from movable.conformance.tape import Tape
+from movable.errors import Misconduct
 from movable.lifecycle import EVENTS_OF_THE_VM, TABLE, Event, State
 from movable.observers import automaton
 
@@ -38,11 +39,8 @@ class Violation:
 
     @classmethod
     def of(cls, search: Search, found: Found, times: int) -> Violation:
-        """Make small what was *found*, in *times* schedules, and tell it.
-
-        :raises BadInput: the driver does not do the same twice.
-        """
-        tape = Tape.record(search, Shrinker(search, found).shrink())
+        """Make small what was *found*, in *times* schedules, and tell it."""
+        tape = _tape(search, found)
         where = (found.strategy, found.schedule, times, len(found.deviations))
         return cls(tape, tape.story(search.kind), *where)
 
@@ -134,23 +132,38 @@ def rows() -> list[tuple[State, Event]]:
     return [(state, event) for state, event in every if event in EVENTS_OF_THE_VM]
 
 
-def race(search: Search, schedules: int, jobs: int = 1, say: Say = lambda *_: None) -> Races:
-    """Play *schedules* schedules in *jobs* processes, and make small what goes wrong.
+def race(
+    search: Search, shares: list[tuple[int, int]], jobs: int = 1, say: Say = lambda *_: None
+) -> Races:
+    """Play *shares*, numbers of plans and how many schedules of each, in *jobs* processes, and make
+    small what goes wrong.
 
-    :raises BadInput: there is no such strategy, or the driver cannot be put back between schedules,
-        or does not do the same twice.
+    :raises BadInput: there is no such strategy, or the driver cannot be put back between schedules.
     """
     played = Hunt()
-    shares = search.shares(schedules)
     chunks = [shares[n : n + PLANS_OF_A_JOB] for n in range(0, len(shares), PLANS_OF_A_JOB)]
     for number, part in enumerate(_hunts(search, chunks, jobs), 1):
         played.add(part)
         say(f"{played.schedules} schedules", number / (len(chunks) + 1))
-    violations = []
+    violations: list[Violation] = []
     for found in played.found:
         say(f"making {found.rule} small", len(chunks) / (len(chunks) + 1))
-        violations.append(Violation.of(search, found, played.times[found.rule]))
+        violation = Violation.of(search, found, played.times[found.rule])
+        known = {other.tape.invariant for other in violations}
+        if violation.tape.invariant not in known:
+            violations.append(violation)
     return Races(search, played, tuple(violations))
+
+
+def _tape(search: Search, found: Found) -> Tape:
+    """The smallest tape of what was found; of what cannot be played again, all there is."""
+    if found.final:
+        return Tape.kept(search, found)
+    try:
+        Tape.record(search, found)
+        return Tape.record(search, Shrinker(search, found).shrink())
+    except Misconduct as error:
+        return Tape.kept(search, replace(found, rule=error.check, message=str(error)))
 
 
 def _hunts(search: Search, chunks: Sequence[list[tuple[int, int]]], jobs: int) -> Iterator[Hunt]:

@@ -13,7 +13,7 @@ from typing import Any
 from movable.conformance.hunt import Found, Search, rule_of
 from movable.conformance.plan import Part, Plan, Step
 from movable.conformance.stage import Stage
-from movable.errors import MovableError
+from movable.conformance.watchdog import Watchdog
 from movable.sched.delays import DelayBounded
 from movable.sched.exploration import Deviation, Strategy
 from movable.sched.strategies import Pct, RandomWalk
@@ -42,14 +42,18 @@ class Shrinker:
 
     def shrink(self) -> Found:
         """The same mistake with as little around it as could be found."""
+        with Watchdog(self.search.kind):
+            self._shrink()
+        where = (self.schedules, "shrunk", self.lock_rules)
+        return Found(self.rule, self.message, self.plan, self.deviations, *where)
+
+    def _shrink(self) -> None:
         before = None
         while before != (self.plan, len(self.deviations)):
             before = (self.plan, len(self.deviations))
             self._fewer_deviations()
             while any(self._try(plan) for plan in smaller(self.plan)):
                 pass
-        where = (self.schedules, "shrunk", self.lock_rules)
-        return Found(self.rule, self.message, self.plan, self.deviations, *where)
 
     def _fewer_deviations(self) -> None:
         """With few delays if that is enough; else leave out what can be left out."""
@@ -117,7 +121,7 @@ class Shrinker:
         error = stage.run(order, self.lock_rules)
         if error is None or rule_of(error) != self.rule:
             return False
-        self.message = str(error)
+        self.message = stage.culprit.said(error)
         self.deviations = tuple(stage.exploration.deviations)
         self.turns = self._told(stage)
         return True
@@ -125,7 +129,7 @@ class Shrinker:
     def _stage(self, plan: Plan) -> Stage | None:
         try:
             return Stage(self.search.name, self.search.kind, self.search.declared, plan)
-        except MovableError:  # what is left out was needed
+        except Exception:  # noqa: BLE001  what is left out was needed
             return None
 
 

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from copy import deepcopy
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 
 from movable.conformance.checkpoint import Checkpoint
+from movable.conformance.culprit import Culprit
 from movable.conformance.declared import Declared
 from movable.conformance.held import Held
 from movable.conformance.plan import COMPACT, PRESSED, PUT_BACK, RECLAIM, Part, Plan, Step
+from movable.conformance.watchdog import guarded, judged
 from movable.errors import (
     BadInput,
     OutOfMemory,
@@ -52,10 +56,13 @@ class Stage:
         scatter(self.memory)
         self.machine = Machine(self.memory, contract=False)
         self.pressed = Pressed(self.memory)
-        self.driver = self._make()
+        self.culprit = Culprit(kind)
+        self.driver = guarded(self._make)
         self.verbs = operations(self.driver)
         self.oracles = Oracles(self.memory, [self.driver], audits=AUDITS)
         self.exploration = Exploration(MOST_STEPS)
+        self.error: Exception | None = None
+        """What went wrong in the last schedule."""
         for step in plan.prepare:
             self._call(step)
         self.oracles.attach()
@@ -83,7 +90,7 @@ class Stage:
 
     def _make(self) -> Any:
         model = getattr(self.kind, "Config", None)
-        config = dict(self.plan.config)
+        config = deepcopy(self.plan.config)
         settings: Any = model.model_validate(config) if model else config or None
         build: Any = lambda _, given: self.kind(self.pressed, given)  # noqa: E731
         return self.machine.add(self.name, build, settings)
@@ -139,7 +146,7 @@ class Stage:
         return call
 
     def _call(self, step: Step) -> None:
-        self._step(step)()
+        guarded(self._step(step))
 
     @property
     def mapping(self) -> Any:
@@ -167,7 +174,12 @@ class Stage:
         self.checkpoint.restore()
         self.oracles.reset()
         with self._watched(lock_rules):
-            return self._play(strategy)
+            self.error = self._play(strategy)
+        return self.error
+
+    def state(self) -> str:
+        """A digest of the memory as it is."""
+        return sha256(self.memory.mem_map.tobytes()).hexdigest()
 
     @contextmanager
     def _watched(self, lock_rules: bool) -> Iterator[None]:
@@ -185,9 +197,9 @@ class Stage:
         try:
             self.exploration.run(self._work, strategy)
             self._at_end()
-        except Exception as error:  # noqa: BLE001  a driver may raise anything
+        except BaseException as error:  # noqa: BLE001  a driver may raise anything
             fault = self.memory.fault
-            return fault or error
+            return fault or judged(error)
         return None
 
     def _at_end(self) -> None:

@@ -7,7 +7,8 @@ driver's calls only through points. Outside a race, and with nobody watching, it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from movable.sched import tasks
@@ -45,6 +46,7 @@ __all__ = [
     "active",
     "current",
     "point",
+    "races_end",
     "relax",
     "steps",
     "subscribe",
@@ -131,6 +133,18 @@ def leave_race() -> None:
     global _races  # noqa: PLW0603
     _races -= 1
     _update()
+
+
+@contextmanager
+def races_end() -> Iterator[None]:
+    """Whoever is left in the middle of a race by then is left there for good."""
+    global _races
+    before = _races
+    try:
+        yield
+    finally:
+        _races, tasks.here = before, tasks.MAIN
+        _update()
 
 
 def _update() -> None:

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from greenlet import getcurrent  # type: ignore[import-untyped]
 
 from movable import sched
-from movable.errors import Deadlock, Livelock
+from movable.errors import Deadlock, Livelock, Misconduct
 from movable.sched import tasks
 from movable.sched.deadlock import describe_deadlock, describe_livelock
-from movable.sched.runner import BEGINS, Abandoned, Runner
+from movable.sched.runner import BEGINS, PATIENCE, Abandoned, Runner
 
 MOST_STEPS = 20_000
 """Steps after which a schedule is thought to have no end."""
@@ -111,6 +111,7 @@ class Exploration:
         self.running = True
         try:
             self._next(None, BEGINS)
+            self._all_are_done()
             self._abandon()
         finally:
             self.running = False
@@ -144,7 +145,7 @@ class Exploration:
     def ask(self, task: Runner) -> None:
         """*task* has reached a point at which the strategy wants to be asked."""
         if self.abandoning:
-            raise Abandoned
+            self._still_there(task)
         if self.steps > self.most_steps:
             self._goes_on(task)
         if not self.queue:
@@ -161,7 +162,7 @@ class Exploration:
         """*task* only spins, and others should go first."""
         self.steps += 1
         if self.abandoning:
-            raise Abandoned
+            self._still_there(task)
         if self.steps > self.most_steps:
             self._goes_on(task)
         runnable = [other for other in self.queue if other.runnable]
@@ -172,7 +173,7 @@ class Exploration:
         """*task* waits for what has not happened yet."""
         self.steps += 1
         if self.abandoning:
-            raise Abandoned
+            self._still_there(task)
         runnable = [other for other in self.queue if other.runnable]
         if not runnable:
             self.fail(self._deadlock())
@@ -199,11 +200,15 @@ class Exploration:
 
     def ended(self, task: Runner) -> None:
         """*task* has ended; returns when it is used for another schedule."""
-        self._next(task, ENDS)
+        if self.abandoning:  # it would not be told
+            self.hub.switch()
+        else:
+            self._next(task, ENDS)
 
     def fail(self, error: BaseException) -> None:
         """The schedule is over; returns, to who called it, only to be abandoned."""
-        self.error = error
+        if not self.abandoning:
+            self.error = error
         self.hub.switch()
         if self.abandoning:
             raise Abandoned
@@ -235,6 +240,13 @@ class Exploration:
             self._deviations.append((self.steps, *self.left, to.name))
         return to
 
+    def _still_there(self, task: Runner) -> NoReturn:
+        """*task* was told that its schedule is over, and goes on as if it had not heard."""
+        task.told += 1
+        if task.told > PATIENCE:
+            task.forsake(Abandoned())
+        raise Abandoned
+
     def _deadlock(self) -> Deadlock:
         return Deadlock(describe_deadlock([task for task in self.tasks if not task.done]))
 
@@ -244,6 +256,16 @@ class Exploration:
         if self.steps > self.most_steps + LAST_STEPS:
             going = [task for task in self.tasks if not task.done]
             self.fail(Livelock(f"no end after {self.steps} steps: {describe_livelock(going)}"))
+
+    def _all_are_done(self) -> None:
+        """Who runs the schedules is back; if not because of an error, all tasks have ended."""
+        for task in self.tasks if self.error is None else ():
+            if not task.done:
+                frame = task.greenlet.gr_frame
+                place = f"{frame.f_code.co_qualname}, line {frame.f_lineno}" if frame else task.at
+                detail = "switches to another greenlet, which is for the scheduler to do"
+                self.error = Misconduct("returns", place, f"{detail} ({task.name})")
+                return
 
     def _abandon(self) -> None:
         """Unwind who has not come to its end: what they leave behind is of no use any more."""

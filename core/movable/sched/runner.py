@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ctypes import py_object, pythonapi
 from typing import TYPE_CHECKING, Any
 
 import greenlet as greenlets  # type: ignore[import-untyped]
@@ -16,6 +17,12 @@ BEGINS = "(begins)"
 """Where a task stands that has not reached its first point."""
 PATIENCE = 100
 """How often a task is told that it is abandoned before its stack is given up."""
+
+
+def leave_for_good(stack: object) -> None:
+    """See to it that *stack* is never unwound: to forget a greenlet is to raise something in it,
+    and this one does not end for that."""
+    pythonapi.Py_IncRef(py_object(stack))
 
 
 class Abandoned(BaseException):
@@ -37,6 +44,8 @@ class Runner(Context):
         self.awaited: object = None
         self._work: Callable[[], Any]
         self.started = False
+        self.told = 0
+        """How often it has gone on though its schedule was over."""
         self._new_stack()
 
     def __repr__(self) -> str:
@@ -47,6 +56,7 @@ class Runner(Context):
         """Be the task called *name* in the next schedule."""
         self.name, self.number, self._work = name, number, work
         self.done = self.started = False
+        self.told = 0
         self.at, self.ready, self.awaited = BEGINS, None, None
         self.labels.clear()
         self.own.clear()
@@ -104,11 +114,22 @@ class Runner(Context):
             self.greenlet.throw(Abandoned)
             if self.over():
                 return
-        self._new_stack()
+        self._leave_stack()
+
+    def forsake(self, error: BaseException) -> None:
+        """Called on its own stack, which goes on for ever: it ends here with *error*, and what is
+        on it is never run again."""
+        self.done = True
+        self._leave_stack()
+        self.race.fail(error)
 
     def over(self) -> bool:
         """It has come to its end."""
         return self.done
+
+    def _leave_stack(self) -> None:
+        leave_for_good(self.greenlet)
+        self._new_stack()
 
     def _new_stack(self) -> None:
         self.greenlet = greenlets.greenlet(self._serve, self.race.hub)

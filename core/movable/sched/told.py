@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from hashlib import sha256
+from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from movable.errors import TapeDiverged
@@ -67,6 +69,48 @@ class Follow(Fifo):
             if other.name == told.to and other.runnable:
                 return other
         raise TapeDiverged(told.step, f"{told.to} able to run", f"{told.to} not able to")
+
+
+class Logged(Follow):
+    """Follows deviations, and notes every point that is passed.
+
+    :ivar log: task and point, in order.
+    """
+
+    def begin(self, run: Exploration) -> None:
+        """Ask at each point."""
+        super().begin(run)
+        self.log: list[tuple[str, str]] = []
+        run.ask_at = 0
+
+    def at_point(self, run: Exploration, task: Runner) -> Runner | None:
+        """As told."""
+        self.log.append((task.name, task.at))
+        to = super().at_point(run, task)
+        run.ask_at = 0
+        return to
+
+    def pick(self, run: Exploration, runnable: Sequence[Runner]) -> Runner:
+        """As told."""
+        self.log.append(run.left)
+        to = super().pick(run, runnable)
+        run.ask_at = 0
+        return to
+
+    @property
+    def events(self) -> str:
+        """A hash of the log."""
+        text = "".join(f"{task}\t{label}\n" for task, label in self.log)
+        return sha256(text.encode()).hexdigest()
+
+    def difference(self, other: Logged) -> str | None:
+        """Where *other* went another way, in words."""
+        if self.log == other.log:
+            return None
+        nowhere = ("nobody", "the end")
+        both = zip_longest(self.log, other.log, fillvalue=nowhere)
+        step, (mine, its) = next((n, two) for n, two in enumerate(both, 1) if two[0] != two[1])
+        return f"at step {step}, {mine[0]} at {mine[1]!r}, and then {its[0]} at {its[1]!r}"
 
 
 class Turn(NamedTuple):
