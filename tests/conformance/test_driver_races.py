@@ -20,7 +20,7 @@ class OfBalloon(DriverRaces):
 
 class OfWalks(DriverRaces):
     driver = Walks
-    schedules = 300
+    schedules = 320
 
 
 def play(of: type[DriverRaces], collision: str, folder: Path) -> str:

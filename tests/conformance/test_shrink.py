@@ -23,7 +23,7 @@ def found(kind: type[Balloon]) -> tuple[Found, Found]:
     if kind in FOUND:
         return FOUND[kind]
     sought = search(kind, "random")
-    large = hunt(sought, [(1, 320)], stop=True).found[0]
+    large = hunt(sought, [(number, 320) for number in range(1, 6)], stop=True).found[0]
     FOUND[kind] = large, Shrinker(sought, large).shrink()
     return FOUND[kind]
 

@@ -16,7 +16,7 @@ from movable.conformance.hunt import Found, hunt
 from movable.conformance.plan import Part, Plan, Step
 from movable.conformance.shrink import Shrinker
 from movable.conformance.tape import Tape
-from movable.errors import BadInput, TapeDiverged
+from movable.errors import BadInput, Misconduct, TapeDiverged
 from movable_balloon import Balloon
 
 
@@ -141,5 +141,5 @@ def test_a_driver_that_does_not_do_the_same_twice_is_refused() -> None:
     plan = Plan(collision="x", prepare=(inflate,), tasks=tasks)
     found = Found("operations", "", plan, (), 1, "Delays", lock_rules=False)
 
-    with pytest.raises(BadInput, match="neither time nor unseeded chance"):
+    with pytest.raises(Misconduct, match=r"twice: .*Clocked\._dequeue refers to time"):
         Tape.record(search(Clocked), found)

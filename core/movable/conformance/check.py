@@ -137,8 +137,10 @@ def _play(scene: str, make: type[Bench], given: Any, failed: dict[str, str]) -> 
 
     def play() -> None:
         benches.append(make(*given))
-        SCENES[scene](benches[0])
-        benches[0].same_as_given()
+        try:
+            SCENES[scene](benches[0])
+        finally:  # what was written to explains whatever else went wrong
+            benches[0].same_as_given()
 
     where = f"in the scene {scene!r}: "
     try:
