@@ -10,7 +10,14 @@ from movable.conformance.hunt import Search
 from movable_balloon import Balloon
 
 
-class Walks(Balloon):
+class Prompt(Balloon):
+    """A balloon whose host is not slow, so that fewer plans lead to a mistake."""
+
+    class Conformance(Balloon.Conformance):
+        alone: ClassVar = dict.fromkeys(("inflate_slowly", "host_answers"), "not slow")
+
+
+class Walks(Prompt):
     """Its dequeue walks the list without the lock that the list is under."""
 
     def _dequeue(self) -> Page | None:
@@ -25,7 +32,7 @@ class Walks(Balloon):
         return None
 
 
-class Waits(Balloon):
+class Waits(Prompt):
     """It waits in migratepage for a mutex that it holds while it allocates."""
 
     def __init__(self, memory: Memory, config: Balloon.Config | None = None) -> None:

@@ -18,7 +18,7 @@ def nothing_held(drivers: Iterable[Any], tasks: Iterable[Context] = ()) -> None:
     """Nobody holds a lock: neither "main" nor *tasks* a spinning one, nor anybody one of a driver.
 
     A lock that a driver keeps from one operation to the next it declares by name, with the reason:
-    `keeps = {"balloon_lock": "the host has not answered"}` in its class `Conformance`.
+    `keeps = {"door": "it stays open over night"}` in its class `Conformance`.
 
     :raises ContractViolation: somebody does.
     """

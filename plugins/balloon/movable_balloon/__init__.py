@@ -97,9 +97,6 @@ class Balloon:
             "refused": "isolate_page takes every page that is on the list",
             "freed_while_isolated": "deflation takes listed pages, and isolated ones are not",
         }
-        slow_host = "stands for a slow host where there is one task; in a race the host is slow"
-        alone: ClassVar = {"inflate_slowly": slow_host, "host_answers": slow_host}
-        keeps: ClassVar = {"balloon_lock": "the host has not answered inflate_slowly"}
         costs: ClassVar = {"host told": 40_000}
 
     def __init__(self, memory: Memory, config: Config | None = None) -> None:
@@ -117,7 +114,8 @@ class Balloon:
         """Protects `pages` and `isolated_pages`, which the VM changes without balloon_lock."""
         self.vmstat = {"balloon_inflate": 0, "balloon_deflate": 0, "balloon_migrate": 0}
         self._unanswered = False
-        """The host has not answered `inflate_slowly`, and so balloon_lock is held."""
+        """The host has not answered `inflate_slowly`, which goes on holding balloon_lock: whoever
+        has called that has returned, so the lock itself is free."""
         self.mapping = AddressSpace(self, memory)
 
     def __repr__(self) -> str:
@@ -134,22 +132,20 @@ class Balloon:
     def inflate_slowly(self, count: Pages) -> int:
         """As `inflate`, one message at most, to a host that is slow to answer.
 
-        Until `host_answers` the balloon holds balloon_lock; whoever needs it waits for the host.
+        Until `host_answers`, or another operation for which it must, no page moves.
         """
         self.host_answers()
         pages = list(self._allocate(min(count, self.config.pages_per_message)))
-        self.balloon_lock.lock()
-        lent = self._lend(reversed(pages))
+        with self.balloon_lock:
+            lent = self._lend(reversed(pages))
+            self._unanswered = True
         self.host.actual = self.num_pages
-        self._unanswered = True
         return lent
 
     @operation
     def host_answers(self) -> bool:
         """Let the host answer `inflate_slowly`; `False` if it has nothing to answer."""
         answered, self._unanswered = self._unanswered, False
-        if answered:
-            self.balloon_lock.unlock()
         return answered
 
     @operation
@@ -238,7 +234,7 @@ class Balloon:
         if mode is MigrateMode.SYNC_NO_COPY:
             return MigrateResult.INVAL
         # Waiting here could deadlock: inflate may be what started this compaction.
-        if not self.balloon_lock.trylock():
+        if self._unanswered or not self.balloon_lock.trylock():
             self.mapping.because("balloon_lock is held: the balloon talks to its host")
             return MigrateResult.AGAIN
         newpage.get()
