@@ -14,7 +14,7 @@ class Prompt(Balloon):
     """A balloon whose host is not slow, so that fewer plans lead to a mistake."""
 
     class Conformance(Balloon.Conformance):
-        alone: ClassVar = {name: "not slow" for name in ("inflate_slowly", "host_answers")}
+        alone: ClassVar = dict.fromkeys(("inflate_slowly", "host_answers"), "not slow")
 
 
 class Walks(Prompt):
