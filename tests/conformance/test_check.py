@@ -16,7 +16,7 @@ from conformance.third_party.secretmem.movable_secretmem import SecretMem
 from conformance.third_party.vmw_balloon.movable_vmw_balloon import VmwBalloon
 from conformance.third_party.z3fold.movable_z3fold import Z3fold
 from corpus.mutant import catalogue
-from movable import operation
+from movable import AddressSpace, MigrateMode, MigrateResult, Page, hookimpl, operation
 from movable.conformance import DriverContract
 from movable.conformance.check import (
     CONFORMS,
@@ -41,6 +41,37 @@ class Idle(VmwBalloon):
     def inflate(self, count: int) -> int:
         """Lend nothing."""
         return 0
+
+
+class Stubborn(VmwBalloon):
+    """Keeps the first page that it is asked about where it is, and says each time: soon."""
+
+    first: Page | None = None
+    later = MigrateResult.AGAIN
+
+    @hookimpl
+    def migratepage(
+        self, mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode
+    ) -> int:
+        self.first = self.first or page
+        return (
+            self.later if page == self.first else super().migratepage(mapping, newpage, page, mode)
+        )
+
+
+class Honest(Stubborn):
+    """And says that it will not."""
+
+    later = MigrateResult.BUSY
+
+
+def test_a_page_that_never_moves_is_not_to_be_tried_again() -> None:
+    """I17: other pages do, so it is this page's own matter; to say so is allowed (B49)."""
+    row = check(Stubborn, scenes=["asked again and again"])["I17"]
+
+    assert row.status == FAILED
+    assert "between which users did nothing, while other pages moved" in row.detail
+    assert check(Honest, scenes=["asked again and again"])["I17"].status != FAILED
 
 
 def test_what_was_never_seen_is_not_exercised() -> None:

@@ -149,6 +149,7 @@ class Bench:
 
     def do(self, verb: Operation, **values: Any) -> bool:
         """Have the driver do something; `False` if it said that it cannot."""
+        self.witness.users_did_something()
         try:
             verb.call(self.driver, **values)
         except (OutOfMemory, BadInput):

@@ -11,6 +11,7 @@ from functools import partial
 from movable.conformance.bench import ENOUGH, Bench
 from movable.conformance.held import Held
 from movable.conformance.interrupted import Interrupted
+from movable.conformance.witness import PATIENCE
 from movable.errors import ContractViolation
 from movable.hookspecs import MigrateMode, MigrateResult
 from movable.observers.refusals import Refusals
@@ -89,6 +90,16 @@ def migrate_in(bench: Bench, mode: MigrateMode) -> None:
     bench.audit()
 
 
+def ask_again(bench: Bench) -> None:
+    """All pages are to be moved, again and again, and nobody does anything else."""
+    bench.grow()
+    bench.work()
+    for _ in range(PATIENCE):
+        with bench.kept(), Held(bench, bench.pages()) as held:
+            held.migrate()
+    bench.audit()
+
+
 def free_meanwhile(bench: Bench, end: str) -> None:
     """Users go on while the VM holds every page it could get; then it migrates, or puts back.
 
@@ -151,6 +162,7 @@ SCENES: dict[str, Scene] = {
     "put back for want of targets": partial(put_back, answer=None),
     "migrate in ASYNC": partial(migrate_in, mode=MigrateMode.ASYNC),
     "migrate in SYNC_NO_COPY": partial(migrate_in, mode=MigrateMode.SYNC_NO_COPY),
+    "asked again and again": ask_again,
     "free, then migrate": partial(free_meanwhile, end="migrate"),
     "free, then put back": partial(free_meanwhile, end="put back"),
     "tear down, then migrate": partial(tear_down, end="migrate"),

@@ -22,12 +22,23 @@ if TYPE_CHECKING:
     from movable.mm.memory import Memory
 
 
+PATIENCE = 3
+"""In how many isolations in a row a page may be answered for with nothing but -EAGAIN, while nobody
+does anything else, and other pages move."""
+
+
 class Witness:
     """Attached to the driver's address space before `Contract` is."""
 
     def __init__(self, seen: Counter[str]) -> None:
         self.seen = seen
         self._inside: WeakKeyDictionary[Context, list[tuple[str, Page]]] = WeakKeyDictionary()
+        self._moved = False
+        """A page has moved since users last did something."""
+        self._last: dict[int, int] = {}
+        """By isolated page: what was answered last."""
+        self._again: Counter[int] = Counter()
+        """By page: in how many isolations since then it was to be tried again, to the last."""
         self.injected = False
         """Somebody else answers migratepage at present."""
         self.pressed = False
@@ -49,6 +60,11 @@ class Witness:
     def detached(self, mapping: AddressSpace) -> None:
         """Undo :meth:`attached`."""
         sched.unsubscribe(self._watch)
+
+    def users_did_something(self) -> None:
+        """Whatever a page was waiting for may be over."""
+        self._moved = False
+        self._again.clear()
 
     def _watch(self, label: str, page: Page | None) -> None:
         if label == "freed" and page and page.movable_tag and page.mapping in (None, self.mapping):
@@ -76,9 +92,11 @@ class Witness:
                 "answered -ENOMEM, which ends the VM's whole call: a shortage of its own is -EBUSY"
             )
             raise ContractViolation("I17", repr(page), "migratepage", detail)
+        self._last[page.pfn] = answer
         if answer:
             self.seen["failed"] += 1
         else:
+            self._moved = True
             self.seen["migrated"] += 1
             self.seen["adopted" if newpage.mapping else "not_adopted"] += 1
         return answer
@@ -87,7 +105,23 @@ class Witness:
     def putback_page(self, page: Page) -> Generator[None, Any, Any]:
         answer = yield from self._through("putback_page", page)
         self.seen["put_back"] += 1
+        self._count_again(page)
         return answer
+
+    def _count_again(self, page: Page) -> None:
+        """Count an isolation that has led to nothing.
+
+        :raises ContractViolation: it is one of many, and what it waits for nobody will bring about.
+        """
+        if self._last.pop(page.pfn, None) != MigrateResult.AGAIN:
+            return
+        self._again[page.pfn] += 1
+        if self._moved and self._again[page.pfn] >= PATIENCE:
+            detail = (
+                f"answered -EAGAIN to the last in {PATIENCE} isolations, between which users did"
+                " nothing, while other pages moved: what will not be over soon is -EBUSY"
+            )
+            raise ContractViolation("I17", repr(page), "migratepage", detail)
 
     def _through(self, hook: str, page: Page) -> Generator[None, Any, Any]:
         self.seen["asked"] += 1

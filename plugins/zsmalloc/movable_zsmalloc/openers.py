@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from movable.sched import wait_for
+from movable import WaitQueue
 
 
 class Openers:
@@ -22,6 +22,7 @@ class Openers:
     def __init__(self) -> None:
         self.count = 0
         self.claim = False
+        self._changed = WaitQueue("openers")
 
     def __repr__(self) -> str:
         return f"<Openers [{self.count}{', claimed' if self.claim else ''}]>"
@@ -29,19 +30,21 @@ class Openers:
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Use the device; it is not reset meanwhile."""
-        wait_for(lambda: not self.claim, "the reset of the device")
+        self._changed.wait_event(lambda: not self.claim)
         self.count += 1
         try:
             yield
         finally:
             self.count -= 1
+            self._changed.wake_up()
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """Have the device to oneself."""
-        wait_for(lambda: not self.count and not self.claim, "the users of the device")
+        self._changed.wait_event(lambda: not self.count and not self.claim)
         self.claim = True
         try:
             yield
         finally:
             self.claim = False
+            self._changed.wake_up()
