@@ -218,7 +218,7 @@ def test_a_plan_is_exhausted_when_an_order_of_each_kind_was_played() -> None:
     assert (all_.exhausted, few.exhausted) == (1, 0)
     assert all_.schedules < 400
     assert few.schedules == 20
-    assert "1 plans played in an order of each kind" in str(Races(sought, all_, ()))
+    assert "1 plans in an order of each kind" in str(Races(sought, all_, ()))
 
 
 def test_by_time_what_a_driver_says_about_its_costs_counts() -> None:

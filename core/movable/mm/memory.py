@@ -36,7 +36,7 @@ from movable.mm.vmscan import HeldBack, NothingToReclaim
 from movable.page import Page
 from movable.page_flags import NO_ZONE, PAGE_MAPPING_MOVABLE, ZONE_SHIFT
 from movable.page_list import PageList
-from movable.sched import lock_watch
+from movable.sched import lock_watch, tasks
 from movable.sched.lock_watch import watchers
 
 Array = Any
@@ -304,6 +304,7 @@ class Memory(Contiguous):
         """Keep the first broken promise, and let the run under way come to its end."""
         self.fault = self.fault or broken
         self.node_words[FAULT] = 1
+        tasks.here.hears_of(broken)
 
     def raise_fault(self) -> None:
         """Raise the promise that a driver broke in the run that has just ended, if any."""

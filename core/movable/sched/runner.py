@@ -87,6 +87,11 @@ class Runner(Context):
         self.at = label
         self.race.stepped_aside(self)
 
+    def hears_of(self, fault: Exception) -> None:
+        """The schedule is over: what others would now come upon is only a consequence."""
+        if not self.race.abandoning:
+            self.race.fail(fault)
+
     def wait(self, ready: Callable[[], bool], awaited: object) -> None:
         """Stay out of the strategy's choice until *ready*."""
         self.ready, self.awaited = ready, awaited

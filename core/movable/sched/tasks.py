@@ -55,6 +55,9 @@ class Context:
 
     step_aside = at_point
 
+    def hears_of(self, fault: Exception) -> None:
+        """The VM has noticed a broken promise, and keeps it until its call is done."""
+
     def begin_spinning(self, lock: ref[Any]) -> None:
         """*lock* was taken: from now on, no sleeping."""
         self._held.append(lock)
