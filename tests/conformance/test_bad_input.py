@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -201,6 +202,15 @@ def test_nothing_is_left_behind() -> None:
     assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
 
 
+@pytest.fixture
+def _in_the_foreground() -> Iterator[None]:
+    """What a shell starts in the background does not hear of ^C."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.usefixtures("_in_the_foreground")
 def test_the_user_may_interrupt() -> None:
     """^C is no finding."""
 

@@ -71,9 +71,10 @@ def test_a_plan_keeps_within_bounds(kind: type[Any]) -> None:
 
 @pytest.mark.parametrize(("rounds", "played"), [(stage.MOST_STEPS, False), (1 << 30, True)])
 def test_what_takes_long_is_drawn_anew_and_what_has_no_end_is_played(
-    rounds: int, played: bool
+    rounds: int, played: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one says nothing about the driver, and the other all that there is to say."""
+    monkeypatch.setattr(collisions, "ENDLESS", 4 * stage.MOST_STEPS)
 
     class Ponders(Balloon):
         @operation
