@@ -64,6 +64,12 @@ def load(name: str) -> type[Any]:
     return rows[0].cls
 
 
+def name_of(cls: type[Any]) -> str | None:
+    """The name under which *cls* is offered; None if no installed distribution does."""
+    value = f"{cls.__module__}:{cls.__qualname__}"
+    return next((point.name for point in entry_points(group=GROUP) if point.value == value), None)
+
+
 def _offers() -> dict[str, list[EntryPoint]]:
     offers: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=GROUP):

@@ -77,15 +77,16 @@ def test_what_takes_long_is_drawn_anew_and_what_has_no_end_is_played(
     monkeypatch.setattr(collisions, "ENDLESS", 4 * stage.MOST_STEPS)
 
     class Ponders(Balloon):
+        inflate: ClassVar = None  # type: ignore[assignment]
+        inflate_slowly: ClassVar = None  # type: ignore[assignment]
+
         @operation
         def deflate(self, count: int) -> int:
             for _ in range(rounds if sched.current() else 0):
                 point("ponders")
             return super().deflate(count)
 
-    alone = {name: "not asked" for name in operations(Balloon) if name != "deflate"}
-    declared = Declared(config={}, alone=alone, teardown="remove")
-    plan = draw_plan("ponders", Ponders, declared, "compactor and user", Random(0))
+    plan = draw_plan("ponders", Ponders, Declared(), "compactor and user", Random(0))
 
     assert (plan is not None) is played
 
@@ -116,23 +117,18 @@ def test_a_driver_without_operations_is_still_compacted() -> None:
     assert drawn(Alone, "two compactors") is None
 
 
-def test_operations_that_are_alone_take_no_part() -> None:
-    """Nor does the one that ends the device, but in its own collision."""
-
-    class Apart(Balloon):
-        class Conformance(Balloon.Conformance):
-            alone: ClassVar = {"inflate_slowly": "not now", "host_answers": "nor this"}
-
+def test_who_ends_the_device_is_no_user() -> None:
+    """Users do everything else; the device ends in its own collision."""
     verbs = {
         step.verb
-        for number in range(24)
-        if (plan := numbered(Apart, number))
+        for number in range(14)
+        if (plan := numbered(Balloon, number))
         for part in plan.tasks
         if part.name.startswith("user")
         for step in (*plan.prepare, *part.steps)
     }
 
-    assert verbs == {"inflate", "deflate"}
+    assert verbs == set(operations(Balloon)) - {"remove"}
 
 
 def test_who_does_what() -> None:

@@ -50,8 +50,6 @@ OTHERS: dict[str, type[Any]] = {
 STRATEGIES = ("random", "pct")
 OF_A_PLAN = 500
 """Schedules, with all strategies together."""
-DIGEST = 8
-"""Bytes of a digest that tell of the order alone."""
 LAST_LINES = 40
 """Of a story; the tape tells all of it."""
 MOST_NUMBERS = 20
@@ -95,7 +93,7 @@ def play(search: Search, number: int, schedules: int) -> Played:
         share = (schedules + turn) // len(STRATEGIES)
         how = (f"{search.seed}/{number}/long", share, False)
         play_plan(replace(search, strategy=strategy), plan, how, hunt)
-    played.plans, played.distinct = 1, len({order[:DIGEST] for order in hunt.orders})
+    played.plans, played.distinct = 1, len(hunt.orders)
     hunt.orders.clear()
     return played
 

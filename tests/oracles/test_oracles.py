@@ -229,18 +229,6 @@ def test_a_mutex_that_nobody_unlocks_is_found_at_the_end() -> None:
             scene.oracles.at_end()
 
 
-class KeepsDoor(Cupboard):
-    class Conformance:
-        keeps = {"door": "it stays open over night"}
-
-
-def test_a_lock_may_be_kept_if_that_is_declared() -> None:
-    """From one operation to the next, with the reason."""
-    with scene_of(KeepsDoor) as scene:
-        scene.cupboard.mutex.lock()
-        scene.oracles.at_end()
-
-
 def test_a_spinning_lock_that_a_task_keeps_is_found_at_the_end() -> None:
     """L11: whoever's it is."""
     with scene_of() as scene:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -26,8 +25,7 @@ class DriverRaces:
     expected_failures: ClassVar[Mapping[str, str] | None] = None
     teardown: ClassVar[str | None] = None
     worker: ClassVar[str | None] = None
-    alone: ClassVar[Mapping[str, str] | None] = None
-    keeps: ClassVar[Mapping[str, str] | None] = None
+    shrinker: ClassVar[str | None] = None
     seed: ClassVar[int] = 0
     schedules: ClassVar[int] = 60
     """How many orders of each kind of collision."""
@@ -49,9 +47,11 @@ class DriverRaces:
         from movable.conformance.declared import Declared
         from movable.conformance.hunt import Search
         from movable.conformance.races import race
+        from movable.registry import name_of
 
         declared = Declared.of(self.driver, type(self))
-        search = Search(_name(self.driver), self.driver, declared, seed=self.seed)
+        name = name_of(self.driver) or self.driver.__name__.lower()
+        search = Search(name, self.driver, declared, seed=self.seed)
         number = applicable(self.driver, declared).index(collision)
         expected = set()
         for violation in race(search, [(number, self.schedules)]).violations:
@@ -72,10 +72,3 @@ def _told(violation: Violation, folder: Path) -> str:
     return (
         f"{tape.invariant}: {tape.message}\n{tape.plan}\n{violation.story}\nplay it again: {again}"
     )
-
-
-def _name(driver: type[Any]) -> str:
-    """The name under which *driver* is installed, else that of its class."""
-    value = f"{driver.__module__}:{driver.__name__}"
-    names = (point.name for point in entry_points(group="movable") if point.value == value)
-    return next(names, driver.__name__.lower())

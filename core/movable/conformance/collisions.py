@@ -43,7 +43,7 @@ class Draw:
 
     def __init__(self, name: str, kind: type[Any], declared: Declared, random: Random) -> None:
         self.name, self.kind, self.declared, self.random = name, kind, declared, random
-        left_out = {declared.teardown_of(kind), declared.worker_of(kind), *declared.alone}
+        left_out = {declared.teardown_of(kind), declared.worker_of(kind)}
         self.verbs = [verb for name, verb in operations(kind).items() if name not in left_out]
         self._growers: list[Operation] = []
 

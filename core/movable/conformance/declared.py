@@ -38,19 +38,14 @@ class Declared:
     """Settings that the driver is checked with; its defaults otherwise."""
     teardown: str | None = None
     """The operation that ends the device; else one called as in `TEARDOWNS`."""
-    alone: Mapping[str, str] = field(default_factory=dict)
-    """Operation to the reason why it takes no part in races: one that only stands for what there
-    is another task, for example."""
     worker: str | None = None
     """The operation that does work left for later; else one called as in `WORKERS`."""
     shrinker: str | None = None
     """The operation that gives pages back when memory runs short; else one called as in
     `SHRINKERS`."""
-    keeps: Mapping[str, str] = field(default_factory=dict)
-    """Name of a lock that may stay locked from one operation to the next, to the reason."""
     costs: Mapping[str, int] = field(default_factory=dict)
     """Label of a point to the nanoseconds that it takes to get there from the one before, for
-    orders as they are likely on a machine; what is not told takes next to no time."""
+    orders as they are likely on a machine; what is not told takes as long as a cold cache line."""
 
     @classmethod
     def of(cls, driver: type[Any], contract: object = None) -> Declared:
@@ -75,7 +70,7 @@ class Declared:
         checks = (*STATIC, *STAGES, *(promise.rule for promise in PROMISES))
         _known(f"{place}.impossible", self.impossible, STAGES)
         _known(f"{place}.expected_failures", self.expected_failures, (*checks, *RULES))
-        named = [name for name in (self.teardown, self.worker, self.shrinker, *self.alone) if name]
+        named = [name for name in (self.teardown, self.worker, self.shrinker) if name]
         _known(place, named, operations(driver))
 
     def teardown_of(self, driver: type[Any]) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle, islice, product, repeat
 from typing import Any
 
@@ -69,7 +69,7 @@ def rule_of(error: Exception) -> str:
         return error.check
     if isinstance(error, Livelock):
         return "I17"
-    return "validate" if isinstance(error, AuditFailed) else "operations"
+    return "invariants" if isinstance(error, AuditFailed) else "operations"
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ class Hunt:
     steps: int = 0
     longest: int = 0
     """Steps of the longest schedule."""
-    orders: set[bytes] = field(default_factory=set)
-    """A digest of each order that was played, and of which plan."""
+    orders: set[tuple[str, bytes]] = field(default_factory=set)
+    """Of which plan, and a digest of each order in which it was played."""
     pairs: set[tuple[str, str]] = field(default_factory=set)
     """Point at which a task was left, point from which another went on."""
     reachable: set[tuple[str, str]] = field(default_factory=set)
@@ -121,12 +121,11 @@ class Hunt:
         """Take in what another process played, after what was played here."""
         for found in other.found:
             if not self.times[found.rule]:
-                number = self.schedules + found.schedule
-                self.found.append(Found(**{**vars(found), "schedule": number}))
+                self.found.append(replace(found, schedule=self.schedules + found.schedule))
         self.schedules += other.schedules
         self.steps += other.steps
         self.longest = max(self.longest, other.longest)
-        self.orders |= {order + str(len(self.delays)).encode() for order in other.orders}
+        self.orders |= other.orders
         self.pairs |= other.pairs
         self.reachable |= other.reachable
         self.rows |= other.rows
@@ -186,7 +185,7 @@ def hunt(search: Search, shares: Iterable[tuple[int, int]], *, stop: bool = Fals
     with Watchdog(search.kind):
         for number, schedules in shares:
             _play_number(search, number, (schedules, stop), played)
-            if (stop and played.found) or played.endless == MOST_ENDLESS:
+            if (stop and played.found) or played.endless >= MOST_ENDLESS:
                 break
     return played
 
@@ -218,6 +217,7 @@ def play_plan(search: Search, plan: Plan, how: tuple[str, int, bool], played: Hu
         with closing(iter(orders)) as each:
             for number, order in enumerate(islice(each, schedules)):
                 _play(stage, order, number < WITH_LOCK_RULES, played)
+                played.orders.add((seed, stage.exploration.digest()))
                 if (stop and played.found) or isinstance(stage.error, Endless):
                     break
                 if number % TWICE_EVERY == 0:
@@ -228,8 +228,8 @@ def play_plan(search: Search, plan: Plan, how: tuple[str, int, bool], played: Hu
     played.delays.append(orders.complete)
     played.exhausted += orders.exhausted
     played.longest = max(played.longest, stage.exploration.longest)
-    played.pairs |= stage.exploration.pairs
     pairs = stage.exploration.pairs
+    played.pairs |= pairs
     played.reachable |= set(product({left for left, _ in pairs}, {to for _, to in pairs}))
     played.rows |= stage.oracles.contract.rows
 
@@ -286,7 +286,6 @@ def _play(stage: Stage, order: Strategy, lock_rules: bool, played: Hunt) -> None
     error = stage.run(order, lock_rules)
     played.schedules += 1
     played.steps += run.steps
-    played.orders.add(run.digest() + str(len(played.delays)).encode())
     if error is None:
         return
     endless = isinstance(error, Endless)

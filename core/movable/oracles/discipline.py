@@ -5,7 +5,7 @@ Page locks are found by the recount (conservation.py), locks kept by a hook by `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from movable.errors import ContractViolation
@@ -17,25 +17,17 @@ from movable.sched.tasks import MAIN, Context
 def nothing_held(drivers: Iterable[Any], tasks: Iterable[Context] = ()) -> None:
     """Nobody holds a lock: neither "main" nor *tasks* a spinning one, nor anybody one of a driver.
 
-    A lock that a driver keeps from one operation to the next it declares by name, with the reason:
-    `keeps = {"door": "it stays open over night"}` in its class `Conformance`.
+    Who comes back from an operation has let go of what it took, as a task that returns to its user.
 
     :raises ContractViolation: somebody does.
     """
     for driver in drivers:
-        keeps = declared_to_keep(driver)
         for lock in parts(driver, Lock, RwLock):
-            if lock.is_locked() and lock.name not in keeps:
+            if lock.is_locked():
                 raise _kept(lock)
     for who in (MAIN, *tasks):
         for held in who.spinning:
             raise _kept(held)
-
-
-def declared_to_keep(driver: Any) -> Mapping[str, str]:
-    """Names of locks that *driver* may keep locked between operations, with the reasons."""
-    keeps: Mapping[str, str] = getattr(getattr(driver, "Conformance", None), "keeps", {})
-    return keeps
 
 
 def _kept(lock: object) -> ContractViolation:

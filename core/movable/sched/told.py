@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
@@ -71,31 +72,47 @@ class Follow(Fifo):
         raise TapeDiverged(told.step, f"{told.to} able to run", f"{told.to} not able to")
 
 
-class Logged(Follow):
-    """Follows deviations, and notes every point that is passed.
-
-    :ivar log: task and point, in order.
-    """
+class Noting(Follow, ABC):
+    """Follows deviations, and is asked at each point, so that every one can be noted."""
 
     def begin(self, run: Exploration) -> None:
         """Ask at each point."""
         super().begin(run)
-        self.log: list[tuple[str, str]] = []
         run.ask_at = 0
 
     def at_point(self, run: Exploration, task: Runner) -> Runner | None:
         """As told."""
-        self.log.append((task.name, task.at))
+        self.note(run, task.name, task.at)
         to = super().at_point(run, task)
         run.ask_at = 0
         return to
 
     def pick(self, run: Exploration, runnable: Sequence[Runner]) -> Runner:
         """As told."""
-        self.log.append(run.left)
+        self.note(run, *run.left)
         to = super().pick(run, runnable)
         run.ask_at = 0
         return to
+
+    @abstractmethod
+    def note(self, run: Exploration, task: str, label: str) -> None:
+        """*task* has got to *label*, or ends or waits there."""
+
+
+class Logged(Noting):
+    """Follows deviations, and notes every point that is passed.
+
+    :ivar log: task and point, in order.
+    """
+
+    def begin(self, run: Exploration) -> None:
+        """Nothing has been passed."""
+        super().begin(run)
+        self.log: list[tuple[str, str]] = []
+
+    def note(self, run: Exploration, task: str, label: str) -> None:
+        """In order."""
+        self.log.append((task, label))
 
     @property
     def events(self) -> str:
@@ -156,34 +173,20 @@ class Turns(Fifo):
         return next((one for one in among if one.name == turn.to and one.runnable), None)
 
 
-class Counted(Follow):
+class Counted(Noting):
     """Follows deviations and tells them as turns.
 
     :ivar turns: the deviations so far, as turns.
     """
 
     def begin(self, run: Exploration) -> None:
-        """Ask at each point."""
+        """No turn has been taken."""
         super().begin(run)
         self.turns: list[Turn] = []
         self._passed: Counter[tuple[str, str]] = Counter()
-        run.ask_at = 0
 
-    def at_point(self, run: Exploration, task: Runner) -> Runner | None:
-        """As told."""
-        self._count(run, task.name, task.at)
-        to = super().at_point(run, task)
-        run.ask_at = 0
-        return to
-
-    def pick(self, run: Exploration, runnable: Sequence[Runner]) -> Runner:
-        """As told."""
-        self._count(run, *run.left)
-        to = super().pick(run, runnable)
-        run.ask_at = 0
-        return to
-
-    def _count(self, run: Exploration, task: str, label: str) -> None:
+    def note(self, run: Exploration, task: str, label: str) -> None:
+        """Count how often *task* was there since the last turn."""
         self._passed[task, label] += 1
         if self._left and self._left[-1].step == run.steps:
             nth = self._passed[task, label]
