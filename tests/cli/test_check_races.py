@@ -45,7 +45,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     folder = tmp_path_factory.mktemp("found") / "tapes"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "load", DRIVERS.__getitem__)
-        return ask("walks", "--schedules", "960", "--tapes", folder, "--json"), folder
+        words = ("--seed", "2", "--schedules", "960", "--tapes", folder, "--json")
+        return ask("walks", *words), folder
 
 
 def test_a_race_is_exit_code_1_and_in_the_document(found: tuple[Any, Path]) -> None:
@@ -151,6 +152,11 @@ def test_a_driver_that_loops_is_a_finding() -> None:
     assert one.pop("seconds") != two.pop("seconds")
     assert one == two
     assert "for ever without passing a point" in one["violations"][0]["message"]
+
+
+def test_what_cannot_be_played_again_is_not_made_small() -> None:
+    """Each attempt would take seconds; so nothing is said of turns."""
+    assert "\nI17, found by Delays:\n" in ask("loops", "--schedules", "20").stdout
 
 
 def test_processes_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

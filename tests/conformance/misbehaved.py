@@ -8,7 +8,7 @@ from random import random
 from threading import Thread
 from typing import Annotated, ClassVar
 
-from greenlet import GreenletExit, getcurrent  # type: ignore[import-untyped]
+from greenlet import GreenletExit, getcurrent
 from pydantic import ConfigDict, Field
 
 from movable import AddressSpace, IsolateMode, MigrateMode, Page, hookimpl, operation, point

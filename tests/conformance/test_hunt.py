@@ -14,12 +14,12 @@ from movable.conformance.check import FAILED, Check
 from movable.conformance.hunt import (
     MOST_OF_A_PLAN,
     SCHEDULES_OF_A_PLAN,
-    STRATEGIES,
     Hunt,
     hunt,
     rule_of,
 )
 from movable.conformance.races import Races
+from movable.conformance.strategies import STRATEGIES
 from movable.errors import AuditFailed, BadInput, ContractViolation, Deadlock, Livelock
 from movable.sched import point, relax
 from movable.sched.delays import DelayBounded

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from movable import Mutex, SpinLock, sched
-from movable.errors import Deadlock, Livelock
+from movable.errors import ContractViolation, Deadlock, Livelock
+from movable.mm.memory import Memory
 from movable.sched import WorkQueue, point, relax
 from movable.sched.delays import Delays
 from movable.sched.exploration import Deviation, Exploration
@@ -120,6 +121,26 @@ def test_what_a_task_raises_comes_out_and_the_others_are_unwound() -> None:
     again: Log = []
     run.run([worker(again, "a"), worker(again, "b")], Fifo())
     assert again == ["a0", "a1", "b0", "b1"]
+
+
+def test_a_promise_that_the_vm_sees_broken_ends_the_schedule() -> None:
+    """At once, though the VM outside races keeps it until its call is done: what is come upon then
+    is only a consequence."""
+    log: Log = []
+    memory = Memory.blank(1024)
+
+    def compactor() -> None:
+        memory.keep_fault(ContractViolation("I08", "a page", "migratepage", "why"))
+        log.append("went on")
+
+    def bystander() -> None:
+        point("waits here")
+        log.append("went on")
+
+    with pytest.raises(ContractViolation, match="why"):
+        Exploration().run([("bystander", bystander), ("cpu0", compactor)], Delays([2]))
+
+    assert log == []
 
 
 def test_a_task_that_cannot_be_unwound_is_left_behind() -> None:

@@ -134,7 +134,7 @@ def hunted(name: str, schedules: int, pool: Executor, progress: Progress) -> dic
         "point_pairs": [len(hunt.pairs), len(reachable)],
         "point_pairs_missed": sorted(map(list, reachable - hunt.pairs)),
         "violations": [
-            Violation.of(search, found, hunt.times[found.rule]).to_json() for found in hunt.found
+            Violation.of(search, found, hunt.times[found.rule]).document() for found in hunt.found
         ],
     }
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from movable.conformance.strategies import DEPTHS, STRATEGIES
+
 if TYPE_CHECKING:
     from movable.conformance.check import Report
     from movable.conformance.races import Races
@@ -21,7 +23,6 @@ SIGNS = {
     "not_applicable": "not applicable",
     "expected_failure": "expected failure",
 }
-STRATEGIES = ("mix", "fifo", "random", "pct", "delays", "time", "dpor")
 
 
 @click.command(short_help="Check a driver against every promise of the contract.")
@@ -46,7 +47,7 @@ STRATEGIES = ("mix", "fifo", "random", "pct", "delays", "time", "dpor")
 @click.option(
     "--depth",
     type=click.IntRange(min=1),
-    show_default="3 for pct, 2 for delays",
+    show_default=", ".join(f"{most} for {name}" for name, most in DEPTHS.items()),
     help="Of pct: how many orderings a mistake needs. Of delays: how many there are at most.",
 )
 @click.option(
@@ -77,8 +78,8 @@ def check(  # noqa: PLR0913, PLR0917  one for each option
     tape: Path | None,
     as_json: bool,
 ) -> None:
-    """Read the installed DRIVER, play it through every stage of a page's life, then let two
-    compactors, its users and its teardown collide in thousands of orders.
+    """Read the installed DRIVER, play it through every stage of a page's life, then let
+    compactors, its users, reclaim and its teardown collide in thousands of orders.
 
     Exit code 0: it conforms. 1: a promise is broken, or a stage was neither seen nor declared
     impossible. 2: there is no such driver, or it cannot be used.
@@ -98,8 +99,8 @@ def check(  # noqa: PLR0913, PLR0917  one for each option
         report = report.with_races(races)
         _keep(races, driver, tapes)
     if as_json:
-        document = json.loads(report.to_json())
-        click.echo(json.dumps({**document, **(races.to_json() if races else {})}, indent=2))
+        document = report.document() | (races.document() if races else {})
+        click.echo(json.dumps(document, indent=2))
     else:
         _show(report, races)
     if report.verdict != CONFORMS:
@@ -165,10 +166,11 @@ def _show(report: Report, races: Races | None) -> None:
     for violation in races.violations if races else ():
         tape = violation.tape
         small = f"from {violation.shrunk_from} to {len(tape.deviations)} turns out of the order"
-        console.print(f"\n{tape.invariant}, found by {violation.strategy} and made small {small}:")
+        made = f" and made small {small}" if tape.events else ""  # else it cannot be played again
+        console.print(f"\n{tape.invariant}, found by {violation.strategy}{made}:")
         console.print(f"{tape.plan}\n{violation.story}", soft_wrap=True)
     console.print(f"\n{report.driver}: {report.verdict}, with seed {report.seed}")
     for row in report.missed:
-        console.print(f"  {row.id}: {row.detail}")
+        console.print(f"  {row.id}: {row.detail}", soft_wrap=True)
     if races:
         console.print(str(races), soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -93,13 +92,15 @@ class Report:
         found = (check for check in self.checks if check.id == id)
         return next(found, Check(id, NOT_EXERCISED, "nothing came of it"))
 
-    def to_json(self) -> str:
-        """As a document that a program reads."""
-        checks = [vars(check) for check in self.checks]
-        document = {"driver": self.driver, "verdict": self.verdict, "checks": checks}
-        return json.dumps(
-            {**document, "seed": self.seed, "seconds": round(self.seconds, 3)}, indent=2
-        )
+    def document(self) -> dict[str, Any]:
+        """As `movable check --json` has it."""
+        return {
+            "driver": self.driver,
+            "verdict": self.verdict,
+            "checks": [vars(check) for check in self.checks],
+            "seed": self.seed,
+            "seconds": round(self.seconds, 3),
+        }
 
 
 def check(

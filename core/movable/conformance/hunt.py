@@ -18,6 +18,7 @@ from movable.conformance.culprit import Culprit
 from movable.conformance.declared import Declared
 from movable.conformance.plan import Plan
 from movable.conformance.stage import Stage
+from movable.conformance.strategies import DEPTHS, STRATEGIES
 from movable.conformance.watchdog import Watchdog
 from movable.errors import (
     AuditFailed,
@@ -44,9 +45,6 @@ MOST_OF_A_PLAN = 1 << 14
 """With strategies that come to an end."""
 PLANS_TO_AN_END = 16
 """How many plans share the schedules then: two of each collision, or so."""
-DEPTHS = {"delays": 2}
-DEPTH = 3
-"""Into a critical place with one task, out of another's with the next: most races need both."""
 WITH_LOCK_RULES = 4
 """In how many schedules of a plan the rules about locks are watched: that takes as long again, and
 they are learned from what is asked for, not from what collides."""
@@ -54,9 +52,6 @@ TWICE_EVERY = 160
 """Every so many schedules of a plan, one is played twice more, and compared."""
 MOST_ENDLESS = 2
 """After so many schedules that had to be left, no more are played: each takes seconds."""
-STRATEGIES = ("mix", "fifo", "random", "pct", "delays", "time", "dpor")
-"""`mix` is a bit of the first: no strategy finds everything soonest. Not of `time`, whose orders
-are likely and therefore seldom wrong, nor of `dpor`, which begins with what differs last."""
 
 
 def rule_of(error: Exception) -> str:
@@ -242,7 +237,7 @@ class Orders:
 
     def __init__(self, run: Exploration, search: Search, seed: str) -> None:
         self.run, self.strategy = run, search.strategy
-        self.depth = search.depth or DEPTHS.get(search.strategy, DEPTH)
+        self.depth = search.depth or DEPTHS.get(search.strategy, DEPTHS["pct"])
         self.exhausted = False
         self._delays: DelayBounded | None = None
         self._mixed: dict[str, Strategy] = {

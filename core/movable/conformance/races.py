@@ -44,7 +44,7 @@ class Violation:
         where = (found.strategy, found.schedule, times, len(found.deviations))
         return cls(tape, tape.story(search.kind), *where)
 
-    def to_json(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """As `movable check --json` has it."""
         return {
             "invariant": self.tape.invariant,
@@ -89,7 +89,7 @@ class Races:
         """Delays are part of the strategy."""
         return self.search.strategy in ("mix", "delays", "fifo")
 
-    def to_json(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """What races add to the document of `movable check --json`."""
         played = self.played
         return {
@@ -105,7 +105,7 @@ class Races:
             },
             "complete_for_delays": self.complete_for_delays,
             "plans_exhausted": played.exhausted,
-            "violations": [violation.to_json() for violation in self.violations],
+            "violations": [violation.document() for violation in self.violations],
         }
 
     def __str__(self) -> str:

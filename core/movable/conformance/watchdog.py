@@ -17,7 +17,7 @@ from threading import Thread, current_thread, get_ident, main_thread
 from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
-from greenlet import GreenletExit, getcurrent, greenlet  # type: ignore[import-untyped]
+from greenlet import GreenletExit, getcurrent, greenlet
 
 from movable import sched
 from movable.conformance.culprit import Culprit, loop, where

@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterator
 from itertools import groupby
 from typing import Any, NamedTuple
 
-import greenlet  # type: ignore[import-untyped]
+import greenlet
 
 from movable import sched
 from movable.errors import ContractViolation

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ctypes import py_object, pythonapi
 from typing import TYPE_CHECKING, Any
 
-import greenlet as greenlets  # type: ignore[import-untyped]
+import greenlet as greenlets
 
 from movable.sched.tasks import Context
 

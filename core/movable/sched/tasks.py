@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ref
 
-import greenlet  # type: ignore[import-untyped]
+import greenlet
 from greenlet import getcurrent
 
 from movable.errors import BadInput, ContractViolation, Deadlock
