@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from conformance.races import Walks, search
-from corpus import unmutated
+from corpus import checked, unmutated
 from corpus.long_plans import MOST_POINTS, POINTS, TASKS, long_plan, pages, points
 from movable.cli.progress import Progress
 from movable.conformance.collisions import plan_number
@@ -74,7 +74,7 @@ def short_plan(sought: Search) -> Plan | None:
 
 def test_an_alarm_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """With its story: no hunt could be quiet that sees nothing. (Short plans are soon small.)"""
-    monkeypatch.setitem(unmutated.OTHERS, "walks", Walks)
+    monkeypatch.setitem(checked.OTHERS, "walks", Walks)
     monkeypatch.setattr(unmutated, "long_plan", lambda sought, _: short_plan(sought))
     with Progress() as bar:
         row = unmutated.hunted("walks", 400, Here(), bar)

@@ -5,13 +5,12 @@
 Every driver as it is, those of others too, in collisions of three tasks, thirty points each, over
 four movable pages or more (long_plans.py); half of the schedules are random walks, half PCT. With
 what they covered: rows of the state table, and ordered pairs of points, one at which a task was
-left, one from which another went on. What was found is kept in unmutated.json, beside this file,
+left, one from which another went on. What was found is kept in unmutated.jsonl, beside this file,
 with every row and pair that was not reached; `--kept` prints that.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
@@ -20,33 +19,19 @@ from dataclasses import dataclass, field, replace
 from itertools import count, islice
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 TESTS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
-from conformance.third_party.aio_ring.movable_aio_ring import AioRing  # noqa: E402
-from conformance.third_party.pseries_cmm.movable_pseries_cmm import PseriesCmm  # noqa: E402
-from conformance.third_party.secretmem.movable_secretmem import SecretMem  # noqa: E402
-from conformance.third_party.vmw_balloon.movable_vmw_balloon import VmwBalloon  # noqa: E402
-from conformance.third_party.z3fold.movable_z3fold import Z3fold  # noqa: E402
+from corpus.checked import ALL, search_in  # noqa: E402
 from corpus.long_plans import POINTS, TASKS, long_plan  # noqa: E402
-from movable import registry  # noqa: E402
+from corpus.results import Results, Row  # noqa: E402
 from movable.cli.progress import Progress  # noqa: E402
 from movable.conformance.collisions import FEWEST_PAGES  # noqa: E402
-from movable.conformance.declared import Declared  # noqa: E402
 from movable.conformance.hunt import Hunt, Search, play_plan  # noqa: E402
 from movable.conformance.races import Races, Violation  # noqa: E402
 
-KEPT = Path(__file__).with_name("unmutated.json")
-SHIPPED = ("balloon", "gpu", "zsmalloc")
-OTHERS: dict[str, type[Any]] = {
-    "aio_ring": AioRing,
-    "pseries_cmm": PseriesCmm,
-    "secretmem": SecretMem,
-    "vmw_balloon": VmwBalloon,
-    "z3fold": Z3fold,
-}
+KEPT = Results(Path(__file__).with_name("unmutated.jsonl"), "driver", ALL)
 STRATEGIES = ("random", "pct")
 OF_A_PLAN = 500
 """Schedules, with all strategies together."""
@@ -78,11 +63,6 @@ class Played:
         self.distinct += other.distinct
 
 
-def driver(name: str) -> type[Any]:
-    """The class of the driver *name*."""
-    return registry.load(name) if name in SHIPPED else OTHERS[name]
-
-
 def play(search: Search, number: int, schedules: int) -> Played:
     """Play one plan in so many orders, if it is long enough."""
     plan, played = long_plan(search, number), Played()
@@ -109,10 +89,9 @@ def all_plans(search: Search, schedules: int, pool: Executor) -> Iterator[Played
             yield played
 
 
-def hunted(name: str, schedules: int, pool: Executor, progress: Progress) -> dict[str, Any]:
+def hunted(name: str, schedules: int, pool: Executor, progress: Progress) -> Row:
     """Hunt in one driver."""
-    kind, played = driver(name), Played()
-    search = Search(name, kind, Declared.of(kind))
+    search, played = search_in(name), Played()
     for part in all_plans(search, schedules, pool):
         played.add(part)
         done = played.hunt.schedules
@@ -139,7 +118,7 @@ def hunted(name: str, schedules: int, pool: Executor, progress: Progress) -> dic
     }
 
 
-def line(row: dict[str, Any]) -> str:
+def line(row: Row) -> str:
     """One row of the table."""
     alarms = [f"{one['invariant']} ({one['times']} times)" for one in row["violations"]]
     cells = [
@@ -155,7 +134,7 @@ def line(row: dict[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def missed(found: list[dict[str, Any]]) -> str:
+def missed(found: list[Row]) -> str:
     """The rows of the state table that were taken in no driver's schedules."""
     nobody = set.intersection(*(set(row["states_missed"]) for row in found))
     every = [text for text in found[0]["states_missed"] if text in nobody]
@@ -165,39 +144,25 @@ def missed(found: list[dict[str, Any]]) -> str:
     )
 
 
-def story(name: str, violation: dict[str, Any]) -> str:
+def story(name: str, violation: Row) -> str:
     """What went wrong, step by step, as far as it has room."""
     lines = "\n    ".join([violation["message"], "", *violation["story"][-LAST_LINES:]])
     return f"\n{violation['invariant']} of {name}:\n\n    {lines}"
 
 
-def kept() -> dict[str, dict[str, Any]]:
-    """What was found before, by driver."""
-    if not KEPT.exists():
-        return {}
-    return {row["driver"]: row for row in json.loads(KEPT.read_text())}
-
-
-def keep(row: dict[str, Any]) -> None:
-    """Put *row* in the place of what was found before."""
-    found = {**kept(), row["driver"]: row}
-    rows = [json.dumps(found[name]) for name in (*SHIPPED, *OTHERS) if name in found]
-    KEPT.write_text("[\n" + ",\n".join(rows) + "\n]\n")
-
-
-def rows(asked: Namespace) -> Iterator[dict[str, Any]]:
+def rows(asked: Namespace) -> Iterator[Row]:
     """The rows, as they are found, or as they are kept."""
     if asked.kept:
-        yield from kept().values()
+        yield from KEPT.read().values()
         return
     # Not forked: greenlets do not survive a fork.
     with (
         ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool,
         Progress() as progress,
     ):
-        for name in asked.drivers or (*SHIPPED, *OTHERS):
+        for name in asked.drivers or ALL:
             found = hunted(name, asked.schedules, pool, progress)
-            keep(found)
+            KEPT.keep(found)
             yield found
 
 
