@@ -235,20 +235,26 @@ def flush_trace(cc: CompactControl, pfn: int) -> None:
 
 
 def _point(label: str) -> Callable[[CompactControl, int], None]:
-    takes_the_lock = label.endswith(" locked")
-
+    # These come by the thousand in each second of a search, so what is the same for a label is not
+    # asked at each of its points.
     def reach(cc: CompactControl, pfn: int) -> None:
         memory = cc.memory
-        if takes_the_lock:
-            memory.lock_owner[pfn] = sched.current()
-        if label == "freed":
-            _off_lists(memory, pfn)
         try:
-            sched.point(label, memory.page(pfn))
+            sched.point(label, memory.pages[pfn])
         except ContractViolation as broken:
             memory.keep_fault(broken)
 
-    return reach
+    def reach_locked(cc: CompactControl, pfn: int) -> None:
+        cc.memory.lock_owner[pfn] = sched.current()
+        reach(cc, pfn)
+
+    def reach_freed(cc: CompactControl, pfn: int) -> None:
+        _off_lists(cc.memory, pfn)
+        reach(cc, pfn)
+
+    if label == "freed":
+        return reach_freed
+    return reach_locked if label.endswith(" locked") else reach
 
 
 _ANSWERS = {

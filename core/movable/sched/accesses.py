@@ -73,10 +73,12 @@ class Accesses:
     def start(self) -> None:
         """From now on look; before `LockPoints` does, who lets others run."""
         lock_watch.watchers.insert(0, self)
+        lock_watch.takers.insert(0, self)
         sched.subscribe(self.passed)
 
     def stop(self) -> None:
         """Undo :meth:`start`."""
+        lock_watch.takers.remove(self)
         lock_watch.watchers.remove(self)
         sched.unsubscribe(self.passed)
 
