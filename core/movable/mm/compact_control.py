@@ -21,6 +21,7 @@ from movable.mm.gfp import GFP_KERNEL, gfp_migratetype
 from movable.mm.profile import COMPACTION_FIELDS, Profile
 from movable.mm.run_steps import run_steps
 from movable.mm.suitable import WHOLE_MEMORY
+from movable.sched import frame_watch
 
 if TYPE_CHECKING:
     from movable.mm.memory import Memory
@@ -90,11 +91,27 @@ class CompactControl:
         for name, value in {**ENDS, **fields}.items():
             self[name] = value
         watched = self.words[WATCHED] = sched.active
+        look = frame_watch.watchers and step == steps.COMPACT_ZONE
+        at = self._start_of_zone() if look else 0
         for request in self.memory.engine.compact(run_steps, self.record, step):
+            if look:
+                at = self._gone_over(at)
             HANDLERS[request & REQUEST_MASK](self, request >> steps.REQUEST_BITS)
             if sched.active is not watched:
                 watched = self.words[WATCHED] = sched.active
+        if look:
+            self._gone_over(at)
         return self["rc"]
+
+    def _start_of_zone(self) -> int:
+        return int(self.memory.zone["start_pfn"][self["zone"]])
+
+    def _gone_over(self, at: int) -> int:
+        """Say what the migrate scanner has looked at from frame *at* on; where it stands now."""
+        now = max(at, self["low_pfn"] + 1, self["migrate_pfn"])
+        if now > at:
+            frame_watch.gone_over(range(at, now))
+        return now
 
     def compact_zone(self, z: int) -> int:
         """Compact zone *z* (compact_zone()): a `compact_result`.
