@@ -54,7 +54,7 @@ class CompactControl:
             raise MovableError("too many compactors at once")
         self.memory = memory
         words = _requested(profile, mode, **request).copy()
-        self.record: Any = words.view(t.COMPACT_CONTROL)
+        self.record: Any = np.ndarray(1, t.COMPACT_CONTROL, words)
         self.words = t.words(words)
         self.mode = mode
         self.head = memory.free_heads.pop(0)

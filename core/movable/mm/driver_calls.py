@@ -54,10 +54,12 @@ def _raised(memory: Memory, rule: str, mapping: Any, call: str, page: Page, e: E
         blame(memory, rule, mapping, call, page, f"raised {type(e).__name__}: {e}")
 
 
-def _nonsense(memory: Memory, mapping: Any, call: str, page: Page, answer: object) -> None:
+def _nonsense(memory: Memory, mapping: Any, call: str, page: Page, answer: object) -> bool:
+    """Whether no driver may answer so, who is then to blame."""
     promise = broken_promise(call, answer)
     if promise:
         blame(memory, promise[0], mapping, call, page, promise[1])
+    return promise is not None
 
 
 def _nobody(memory: Memory, call: str, pfn: int) -> None:
@@ -138,8 +140,7 @@ def migratepage(cc: CompactControl, pfn: int) -> None:
 
 def _errno(memory: Memory, mapping: Any, page: Page, answer: Any) -> int:
     """The errno in a driver's answer; -EBUSY if there is none."""
-    _nonsense(memory, mapping, "migratepage", page, answer)
-    return t.EBUSY if broken_promise("migratepage", answer) else int(answer)
+    return t.EBUSY if _nonsense(memory, mapping, "migratepage", page, answer) else int(answer)
 
 
 def own_migratepage(cc: CompactControl, pfn: int) -> None:

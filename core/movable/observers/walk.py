@@ -63,8 +63,7 @@ class Walk:
         """Pages that a driver let go of and that are neither moved nor taken back."""
         self._unseen: dict[AddressSpace, int] = {}
         """How many pages were isolated before this was attached, and have not been met since."""
-        self.rows: set[tuple[int, int]] = set()
-        """State and event: the rows of the table that have been taken."""
+        self._taken = [bytearray(len(row)) for row in NEXT]
         self._spoilt: set[int] = set()
         """Pages about which a promise was broken: nothing more is said until they begin anew."""
 
@@ -82,6 +81,12 @@ class Walk:
         """The VM is not in the middle of anything with a page: none is locked or looked at by it,
         and no flag half set. It may hold pages isolated."""
         return not self._looks and a.QUIET.issuperset(self._states.values())
+
+    @property
+    def rows(self) -> set[tuple[int, int]]:
+        """State and event: the rows of the table that have been taken, whatever was reset since."""
+        taken = enumerate(self._taken)
+        return {(state, event) for state, row in taken for event, one in enumerate(row) if one}
 
     def _begin(self, mapping: AddressSpace) -> None:
         self._held[mapping] = set()
@@ -105,12 +110,12 @@ class Walk:
 
     def _watch(self, label: str, page: Page | None) -> None:
         # What nearly always happens is done here and at once; all else in `_watch_closely`.
-        event = EVENT.get(label)
-        if event is None or page is None:
+        if page is None:
             if label == SLEEPS:
                 self._check_sleep()
             return
-        if page._frames is not self._frames and not self._meets(page):
+        event = EVENT.get(label)
+        if event is None or (page._frames is not self._frames and not self._meets(page)):
             return
         pfn = page.pfn
         looks = self._looks.get(pfn)
@@ -119,7 +124,7 @@ class Walk:
             look = looks.get(here, NO_LOOK)
             after = NEXT[look][event]
             if after >= 0:
-                self.rows.add((look, event))
+                self._taken[look][event] = 1
             if FIRST_LOOK <= after < AS_BEFORE:
                 looks[here] = after
             elif after == AS_BEFORE and len(looks) == 1:
@@ -137,7 +142,7 @@ class Walk:
             ):
                 self._watch_closely(event, page, label)
                 return
-            self.rows.add((state, event))
+            self._taken[state][event] = 1
             self._states[pfn] = after
         mask = MASK[event]
         if mask and self._flags[pfn] & mask != SHOWN[event]:
@@ -192,7 +197,7 @@ class Walk:
         after = NEXT[state][event]
         if after < 0:
             self._forbidden(state, event, page, call)
-        self.rows.add((state, event))
+        self._taken[state][event] = 1
         if after >= FIRST_LOOK:
             self._looks.setdefault(pfn, {})[tasks.here] = after
             if after == a.LETTING_GO:  # the page is its driver's again
@@ -218,7 +223,7 @@ class Walk:
             return False
         after = NEXT[look][event]
         if after >= 0:
-            self.rows.add((look, event))
+            self._taken[look][event] = 1
         if FIRST_LOOK <= after < AS_BEFORE:
             looks[here] = after
             return True
