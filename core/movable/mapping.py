@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import pluggy
 
@@ -124,14 +124,16 @@ class AddressSpace:
         hook = self._manager.hook
 
         def isolate_page(page: Page, mode: IsolateMode) -> bool:
-            return cast("bool", hook.isolate_page(page=page, mode=mode))
+            answer: bool = hook.isolate_page(page=page, mode=mode)
+            return answer
 
         def migratepage(mapping: AddressSpace, newpage: Page, page: Page, mode: MigrateMode) -> int:
-            answer = hook.migratepage(mapping=mapping, newpage=newpage, page=page, mode=mode)
-            return cast("int", answer)
+            answer: int = hook.migratepage(mapping=mapping, newpage=newpage, page=page, mode=mode)
+            return answer
 
         def putback_page(page: Page) -> None:
-            return cast("None", hook.putback_page(page=page))
+            answer: None = hook.putback_page(page=page)
+            return answer
 
         self.a_ops = MovableOperations(
             isolate_page=_sole(hook.isolate_page) or isolate_page,

@@ -32,7 +32,7 @@ from movable.page_flags import (
     PG_tail,
 )
 from movable.sched import lock_watch
-from movable.sched.lock_watch import watchers
+from movable.sched.lock_watch import takers, watchers
 from movable.sched.page_lock import PageLock
 from movable.sched.tasks import may_sleep
 
@@ -179,7 +179,7 @@ class Page:
         frames.flags[pfn] = flags | PG_locked
         if sched.active:
             frames.lock_owner[pfn] = sched.current()
-        if watchers:
+        if takers:
             lock_watch.took(PageLock(self))
         return True
 

@@ -2,8 +2,8 @@
 
 Nanoseconds of processor time for one call, the least of several turns, without the loop's own. With
 nobody watching a point has to be next to nothing, since drivers have many and experiments run
-outside races: no more than `WANTED`. A spinning lock is told beside one that tells nobody about
-itself, and beside a mutex of the standard library, so that what the watching costs can be seen.
+outside races: no more than `WANTED`. A spinning lock is told beside a mutex of the standard
+library.
 """
 
 from __future__ import annotations
@@ -15,33 +15,10 @@ from collections.abc import Callable
 from time import process_time_ns
 
 from movable.sched import SpinLock, point
-from movable.sched.locks import not_held
-from movable.sched.tasks import context
 
 WANTED = 60
 """Nanoseconds that a point may cost outside a race."""
 CALLS, TURNS = 100_000, 15
-
-
-class Unwatched(SpinLock):
-    """A spinning lock that does not ask whether anybody watches."""
-
-    def lock(self) -> None:
-        self.trylock()
-
-    def trylock(self) -> bool:
-        if self._owner is not None:
-            return False
-        self._owner = here = context()
-        here.begin_spinning(self._me)
-        return True
-
-    def unlock(self) -> None:
-        here = context()
-        if self._owner is not here:
-            raise not_held(self, "unlock")
-        self._owner = None
-        here.end_spinning(self._me)
 
 
 def nothing(calls: range) -> None:
@@ -83,7 +60,6 @@ def measured() -> dict[str, float]:
     loops = {
         "point": points,
         "spinlock": locked(SpinLock("measured")),
-        "spinlock_unwatched": locked(Unwatched("measured")),
         "threading_lock": locked(threading.Lock()),
     }
     return {name: round(least(loop) - alone, 1) for name, loop in loops.items()}

@@ -16,8 +16,10 @@ from movable.conformance.hunt import (
     SCHEDULES_OF_A_PLAN,
     Hunt,
     hunt,
+    play_plan,
     rule_of,
 )
+from movable.conformance.plan import Part, Plan, Step
 from movable.conformance.races import Races
 from movable.conformance.strategies import STRATEGIES
 from movable.errors import AuditFailed, BadInput, ContractViolation, Deadlock, Livelock
@@ -212,14 +214,23 @@ def test_a_hunt_is_complete_for_what_all_its_plans_are() -> None:
 
 
 def test_a_plan_is_exhausted_when_an_order_of_each_kind_was_played() -> None:
-    """Two compactors of which the second comes too late have nothing to collide over; who is told
-    to stop earlier claims nothing."""
-    sought = search(Balloon, "dpor", seed=0)
-    all_, few = (hunt(sought, [share]) for share in [(0, 400), (1, 20)])
+    """Who is told to stop earlier claims nothing."""
+    sought = search(Balloon, "dpor")
+    count = {"count": 1}
+    plan = Plan(
+        collision="compactor and user",
+        prepare=(Step(do="call", verb="inflate", arguments=count),),
+        tasks=(
+            Part(name="user0", steps=(Step(do="call", verb="deflate", arguments=count),)),
+            Part(name="cpu0", steps=(Step(do="compact"),)),
+        ),
+    )
+    all_, few = Hunt(), Hunt()
+    for schedules, played in ((400, all_), (5, few)):
+        play_plan(sought, plan, ("seed", schedules, False), played)
 
     assert (all_.exhausted, few.exhausted) == (1, 0)
-    assert all_.schedules < 400
-    assert few.schedules == 20
+    assert few.schedules == 5 < all_.schedules < 400
     assert "1 plans in an order of each kind" in str(Races(sought, all_, ()))
 
 

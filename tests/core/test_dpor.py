@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import islice
+from itertools import islice, pairwise
 from math import comb
 from random import Random
 from typing import Any
@@ -12,7 +12,8 @@ import pytest
 
 from core.kinds import Everything, Log, Touched, Work, dpor, locks, pages, play, touch
 from movable import Mutex, SpinLock
-from movable.sched import Completion, RwLock, WorkQueue, lock_watch, point, wait_for
+from movable.mm.memory import Memory
+from movable.sched import Completion, RwLock, WorkQueue, frame_watch, lock_watch, point, wait_for
 from movable.sched.dpor import Dpor
 from movable.sched.exploration import Exploration
 from movable.sched.page_lock import PageLock
@@ -219,6 +220,45 @@ def test_allocations_make_a_difference() -> None:
 
     assert played.outcomes == {" [('memory', 'ab')]", " [('memory', 'ba')]"}
     assert played.schedules == 2
+
+
+@pytest.mark.parametrize(("pfn", "outcomes"), [(3, {"sees", "misses"}), (12, {"misses"})])
+def test_what_is_gone_over_makes_a_difference(pfn: int, outcomes: set[str]) -> None:
+    """A scanner that passes by a page would have stopped at it, had it been there."""
+
+    def make() -> dict[str, Work]:
+        there: set[int] = set()
+
+        def scan(log: Log) -> None:
+            frame_watch.gone_over(range(10))
+            log["scanner"] = "sees" if there & set(range(10)) else "misses"
+
+        def publish(log: Log) -> None:
+            there.add(pfn)
+            touch("p", {}, pfn)
+
+        return {"scanner": scan, "driver": publish}
+
+    played = dpor(make)
+
+    assert played.outcomes == {f" [('scanner', '{outcome}')]" for outcome in outcomes}
+    assert (played.schedules, played.complete) == (len(outcomes), True)
+
+
+def test_compaction_says_what_it_goes_over() -> None:
+    """Each frame once, up to where the scanners meet: at least those that it counts."""
+    memory = Memory.blank(4096)
+    memory.drop(memory.fill("anon", 3000)[::2])
+    seen: list[range] = []
+    frame_watch.watchers.append(seen.append)
+    try:
+        memory.compact_memory()
+    finally:
+        frame_watch.watchers.remove(seen.append)
+
+    assert seen[0].start == 0
+    assert all(one.stop == other.start for one, other in pairwise(seen))
+    assert seen[-1].stop > memory.vmstat()["compact_migrate_scanned"] > 1000
 
 
 def test_an_allocation_comes_after_its_point() -> None:

@@ -6,6 +6,7 @@ hard, stands in direct_compaction.py and kcompactd.py.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,16 +18,19 @@ from movable.mm import mm_types as t
 from movable.mm import steps
 from movable.mm.driver_calls import HANDLERS
 from movable.mm.gfp import GFP_KERNEL, gfp_migratetype
-from movable.mm.profile import COMPACTION_FIELDS
+from movable.mm.profile import COMPACTION_FIELDS, Profile
 from movable.mm.run_steps import run_steps
 from movable.mm.suitable import WHOLE_MEMORY
+from movable.sched import frame_watch
 
 if TYPE_CHECKING:
     from movable.mm.memory import Memory
 
 LISTS = ("migratepages", "freepages", "isolated_blocks", "folios", "ret_folios")
 FIELDS = {name: t.word_index(t.COMPACT_CONTROL, name) for name in t.COMPACT_CONTROL.names or ()}
+LIST_WORDS = [FIELDS[name] for name in LISTS]
 WATCHED = FIELDS["watched"]
+UNEVICTABLE_ALLOWED = t.word_index(t.NODE, "compact_unevictable_allowed")
 REQUEST_MASK = (1 << steps.REQUEST_BITS) - 1
 ENDS = dict.fromkeys(("after_page", "after_isolate", "after_migrate", "after_putback"), steps.DONE)
 NO_LIMIT = 1 << 40
@@ -49,26 +53,22 @@ class CompactControl:
         if not memory.free_heads:
             raise MovableError("too many compactors at once")
         self.memory = memory
-        self.record: Any = np.zeros(1, t.COMPACT_CONTROL)
-        self.words = t.words(self.record.view(np.int64))
+        words = _requested(profile, mode, **request).copy()
+        self.record: Any = np.ndarray(1, t.COMPACT_CONTROL, words)
+        self.words = t.words(words)
+        self.mode = mode
         self.head = memory.free_heads.pop(0)
-        for number, name in enumerate(LISTS):
-            head = self.head + number
-            self[name] = memory.mem_map["next"][head] = memory.mem_map["prev"][head] = head
-        for name in COMPACTION_FIELDS:
-            self[name] = getattr(profile, name)
-        self["batch"] = profile.batch or NO_LIMIT
-        self.mode, self["mode"] = mode, mode
-        for name, value in {"order": WHOLE_MEMORY, "gfp_mask": GFP_KERNEL, **request}.items():
-            self[name] = value
-        self["migratetype"] = gfp_migratetype(self["gfp_mask"])
+        heads = memory.mem_map[self.head : self.head + len(LISTS)]
+        heads["next"] = heads["prev"] = np.arange(self.head, self.head + len(LISTS))
+        for number, word in enumerate(LIST_WORDS, self.head):
+            self.words[word] = number
         self.isolate_mode = self._isolate_mode()
         """What drivers are told when their pages are isolated (MB-1)."""
 
     def _isolate_mode(self) -> IsolateMode:
         if self["alloc_contig"]:
             return IsolateMode.UNEVICTABLE
-        allowed = self.memory.node["compact_unevictable_allowed"][0]
+        allowed = self.memory.node_words[UNEVICTABLE_ALLOWED]
         mode = IsolateMode.UNEVICTABLE if allowed else IsolateMode(0)
         return mode if self.mode is MigrateMode.SYNC else mode | IsolateMode.ASYNC_MIGRATE
 
@@ -91,11 +91,27 @@ class CompactControl:
         for name, value in {**ENDS, **fields}.items():
             self[name] = value
         watched = self.words[WATCHED] = sched.active
+        look = frame_watch.watchers and step == steps.COMPACT_ZONE
+        at = self._start_of_zone() if look else 0
         for request in self.memory.engine.compact(run_steps, self.record, step):
+            if look:
+                at = self._gone_over(at)
             HANDLERS[request & REQUEST_MASK](self, request >> steps.REQUEST_BITS)
             if sched.active is not watched:
                 watched = self.words[WATCHED] = sched.active
+        if look:
+            self._gone_over(at)
         return self["rc"]
+
+    def _start_of_zone(self) -> int:
+        return int(self.memory.zone["start_pfn"][self["zone"]])
+
+    def _gone_over(self, at: int) -> int:
+        """Say what the migrate scanner has looked at from frame *at* on; where it stands now."""
+        now = max(at, self["low_pfn"] + 1, self["migrate_pfn"])
+        if now > at:
+            frame_watch.gone_over(range(at, now))
+        return now
 
     def compact_zone(self, z: int) -> int:
         """Compact zone *z* (compact_zone()): a `compact_result`.
@@ -106,6 +122,20 @@ class CompactControl:
         self.run(steps.COMPACT_ZONE, zone=z)
         self.memory.raise_fault()
         return self["status"]
+
+
+@lru_cache(64)
+def _requested(profile: Profile, mode: MigrateMode, **request: int) -> Any:
+    """The words of a run that has not begun; most are asked for again and again."""
+    record = np.zeros(1, t.COMPACT_CONTROL)
+    for name in COMPACTION_FIELDS:
+        record[name] = getattr(profile, name)
+    record["batch"] = profile.batch or NO_LIMIT
+    record["mode"] = mode
+    for name, value in {"order": WHOLE_MEMORY, "gfp_mask": GFP_KERNEL, **request}.items():
+        record[name] = value
+    record["migratetype"] = gfp_migratetype(int(record["gfp_mask"][0]))
+    return record.view(np.int64)
 
 
 def compact_memory(memory: Memory) -> None:

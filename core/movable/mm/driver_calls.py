@@ -54,10 +54,12 @@ def _raised(memory: Memory, rule: str, mapping: Any, call: str, page: Page, e: E
         blame(memory, rule, mapping, call, page, f"raised {type(e).__name__}: {e}")
 
 
-def _nonsense(memory: Memory, mapping: Any, call: str, page: Page, answer: object) -> None:
+def _nonsense(memory: Memory, mapping: Any, call: str, page: Page, answer: object) -> bool:
+    """Whether no driver may answer so, who is then to blame."""
     promise = broken_promise(call, answer)
     if promise:
         blame(memory, promise[0], mapping, call, page, promise[1])
+    return promise is not None
 
 
 def _nobody(memory: Memory, call: str, pfn: int) -> None:
@@ -138,8 +140,7 @@ def migratepage(cc: CompactControl, pfn: int) -> None:
 
 def _errno(memory: Memory, mapping: Any, page: Page, answer: Any) -> int:
     """The errno in a driver's answer; -EBUSY if there is none."""
-    _nonsense(memory, mapping, "migratepage", page, answer)
-    return t.EBUSY if broken_promise("migratepage", answer) else int(answer)
+    return t.EBUSY if _nonsense(memory, mapping, "migratepage", page, answer) else int(answer)
 
 
 def own_migratepage(cc: CompactControl, pfn: int) -> None:
@@ -235,20 +236,26 @@ def flush_trace(cc: CompactControl, pfn: int) -> None:
 
 
 def _point(label: str) -> Callable[[CompactControl, int], None]:
-    takes_the_lock = label.endswith(" locked")
-
+    # These come by the thousand in each second of a search, so what is the same for a label is not
+    # asked at each of its points.
     def reach(cc: CompactControl, pfn: int) -> None:
         memory = cc.memory
-        if takes_the_lock:
-            memory.lock_owner[pfn] = sched.current()
-        if label == "freed":
-            _off_lists(memory, pfn)
         try:
-            sched.point(label, memory.page(pfn))
+            sched.point(label, memory.pages[pfn])
         except ContractViolation as broken:
             memory.keep_fault(broken)
 
-    return reach
+    def reach_locked(cc: CompactControl, pfn: int) -> None:
+        cc.memory.lock_owner[pfn] = sched.current()
+        reach(cc, pfn)
+
+    def reach_freed(cc: CompactControl, pfn: int) -> None:
+        _off_lists(cc.memory, pfn)
+        reach(cc, pfn)
+
+    if label == "freed":
+        return reach_freed
+    return reach_locked if label.endswith(" locked") else reach
 
 
 _ANSWERS = {

@@ -42,6 +42,9 @@ from movable.sched.lock_watch import watchers
 Array = Any
 NR_COMPACTORS = 16
 HEADS_PER_COMPACTOR = 5
+_MOVABLE, _UNMOVABLE, _DIRECT_RECLAIM = map(
+    int, (GFP_HIGHUSER_MOVABLE, GFP_KERNEL, Gfp.DIRECT_RECLAIM)
+)
 FAULT = t.word_index(t.NODE, "fault")
 """Where this stands in the node's words."""
 
@@ -237,7 +240,7 @@ class Memory(Contiguous):
 
     def alloc_page(self, movable: bool = True) -> Page:
         """Take one page for the caller (alloc_page())."""
-        return self.page(self.alloc_pages(GFP_HIGHUSER_MOVABLE if movable else GFP_KERNEL, 0))
+        return self.pages[self.alloc_pages(_MOVABLE if movable else _UNMOVABLE, 0)]
 
     def alloc_pages(self, gfp_mask: int, order: int) -> int:
         """Take a block of 2**order pages; the frame number of its head.
@@ -246,7 +249,7 @@ class Memory(Contiguous):
         :raises OutOfMemory: there is none, also after `on_alloc_failure` did what it could.
         :raises ContractViolation: memory was compacted for it, and a driver broke a promise.
         """
-        if watchers and gfp_mask & Gfp.DIRECT_RECLAIM:
+        if watchers and gfp_mask & _DIRECT_RECLAIM:
             lock_watch.allocates()
         pfn = slowpath.alloc_pages(self, gfp_mask, order)
         if pfn < 0 and self.on_alloc_failure:

@@ -8,6 +8,7 @@ reclaim does is the machine's choice (vmscan.py); without one, nothing can be re
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, NoReturn
 
 from movable.errors import BadInput
@@ -55,15 +56,14 @@ def alloc_pages(memory: Memory, gfp_mask: int, order: int) -> int:
     gfp = int(gfp_mask)
     if not 0 <= order < memory.max_order:
         _no_such_order(memory, order)
-    pfn = memory.engine.call(
-        page_alloc.alloc_pages_fast,
-        gfp,
-        order,
-        gfp_migratetype(gfp),
-        gfp_zone(gfp),
-        cma_flag(gfp) | (gfp & ALLOC_KSWAPD),
-    )
+    pfn = memory.engine.call(page_alloc.alloc_pages_fast, gfp, order, *_told_by(gfp))
     return int(pfn) if pfn >= 0 else SlowPath(memory, gfp, order).run()
+
+
+@lru_cache(64)
+def _told_by(gfp: int) -> tuple[int, int, int]:
+    """What the flags alone say: migratetype, highest zone, and first rights."""
+    return gfp_migratetype(gfp), gfp_zone(gfp), cma_flag(gfp) | (gfp & ALLOC_KSWAPD)
 
 
 def _no_such_order(memory: Memory, order: int) -> NoReturn:

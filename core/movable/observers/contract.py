@@ -30,7 +30,8 @@ from movable.observers.promises import Call, Facts, Problem
 from movable.observers.walk import Walk, counted
 from movable.operation import reader
 from movable.page import Page
-from movable.sched.tasks import MAIN, Context, context
+from movable.sched import tasks
+from movable.sched.tasks import MAIN, Context
 
 RAISING = dict(zip(HOOKS, ("D06", "D16", "D20"), strict=True))
 """By hook: the rule that an exception breaks."""
@@ -113,14 +114,14 @@ class Contract(Walk):
         assert isinstance(mapping, AddressSpace)
         if self.inside:
             self._check_nesting(page)
-        self._asked(a.ASK_ISOLATE, page, "isolate_page")
+        self._happens(a.ASK_ISOLATE, page, "isolate_page")
         steps = sched.steps()
         answer = yield from self._through("isolate_page", mapping, page, mode)
         after = self._glance.at(page.pfn)
         if not (glance.isolated(before, after) if answer else before == after):
             call = self._call(page, before, steps == sched.steps())
             self._hold(promises.after_isolate(call, answer), page, "isolate_page")
-        self._asked(a.SAID_TRUE if answer else a.SAID_FALSE, page, "isolate_page")
+        self._happens(a.SAID_TRUE if answer else a.SAID_FALSE, page, "isolate_page")
         if answer:
             self._held[mapping].add(page.pfn)
         self._ends("isolate_page", mapping, page, answer)
@@ -132,7 +133,7 @@ class Contract(Walk):
     ) -> Generator[None, Any, Any]:
         before = self._look_at(page)
         target = self._glance.at(newpage.pfn)
-        self._asked(a.ASK_MIGRATE, page, "migratepage")
+        self._happens(a.ASK_MIGRATE, page, "migratepage")
         owner = self._owners[before[glance.WORD]]
         if owner is not mapping or not glance.may_migrate(before, target):
             self._hold(promises.before_migrate(mapping, newpage, page), page, "migratepage")
@@ -145,7 +146,7 @@ class Contract(Walk):
             call.newpage, call.target = newpage, Facts.of(page._frames, target)
             call.mode, call.holds_data = int(mode), self._holds_data[mapping]
             self._hold(promises.after_migrate(call, mapping, answer), page, "migratepage")
-        self._asked(a.SAID_ERRNO if answer else a.SAID_0, page, "migratepage")
+        self._happens(a.SAID_ERRNO if answer else a.SAID_0, page, "migratepage")
         if answer:
             self._states[newpage.pfn] = a.TARGET
         else:
@@ -156,7 +157,7 @@ class Contract(Walk):
     @hookimpl(wrapper=True)
     def putback_page(self, page: Page) -> Generator[None, Any, Any]:
         before = self._look_at(page)
-        self._asked(a.ASK_PUTBACK, page, "putback_page")
+        self._happens(a.ASK_PUTBACK, page, "putback_page")
         mapping = self._owners[before[glance.WORD]]
         if not isinstance(mapping, AddressSpace) or not glance.may_put_back(before):
             self._hold(promises.before_putback(page), page, "putback_page")
@@ -166,7 +167,7 @@ class Contract(Walk):
         if not glance.put_back(before, self._glance.at(page.pfn)):
             call = self._call(page, before, steps == sched.steps())
             self._hold(promises.after_putback(call), page, "putback_page")
-        self._asked(a.TOOK_BACK, page, "putback_page")
+        self._happens(a.TOOK_BACK, page, "putback_page")
         self._held[mapping].discard(page.pfn)
         self._ends("putback_page", mapping, page, answer)
         return answer
@@ -200,7 +201,7 @@ class Contract(Walk):
         self, hook: str, mapping: AddressSpace, page: Page, mode: int
     ) -> Generator[None, Any, Any]:
         """Let the driver answer, and hold it to the kinds of answers there are."""
-        here = context()
+        here = tasks.here
         held = here.spinning
         if held and here is not MAIN:  # main may stand for a CPU that is elsewhere
             detail = f"asked while {held[-1]!r} is held, under which nobody may sleep"
@@ -239,12 +240,12 @@ class Contract(Walk):
     # What must not happen inside.
 
     def _check_nesting(self, page: Page) -> None:
-        here = context()
+        here = tasks.here
         if any(who is here and hook == "isolate_page" for who, hook, _, _ in self.inside):
             self._violated(Problem("D08", "asked from inside isolate_page"), page, "isolate_page")
 
     def _check_sleep(self) -> None:
-        here = context()
+        here = tasks.here
         for who, hook, page, mode in self.inside:
             asynchronous = hook == "migratepage" and mode == MigrateMode.ASYNC
             if who is here and (hook == "isolate_page" or asynchronous):

@@ -29,8 +29,10 @@ from movable.observers.glance import BARE, Glance
 from movable.observers.promises import Problem
 from movable.page import Frames, Page
 from movable.page_flags import PAGE_MAPPING_ANON, PG_isolated
-from movable.sched.tasks import Context, context
+from movable.sched import tasks
+from movable.sched.tasks import Context
 
+SLEEPS = sched.SLEEPS
 NO_LOOK = AS_BEFORE
 """Whose row in the table is empty."""
 ANOTHERS = "another's"
@@ -61,8 +63,7 @@ class Walk:
         """Pages that a driver let go of and that are neither moved nor taken back."""
         self._unseen: dict[AddressSpace, int] = {}
         """How many pages were isolated before this was attached, and have not been met since."""
-        self.rows: set[tuple[int, int]] = set()
-        """State and event: the rows of the table that have been taken."""
+        self._taken = [bytearray(len(row)) for row in NEXT]
         self._spoilt: set[int] = set()
         """Pages about which a promise was broken: nothing more is said until they begin anew."""
 
@@ -80,6 +81,12 @@ class Walk:
         """The VM is not in the middle of anything with a page: none is locked or looked at by it,
         and no flag half set. It may hold pages isolated."""
         return not self._looks and a.QUIET.issuperset(self._states.values())
+
+    @property
+    def rows(self) -> set[tuple[int, int]]:
+        """State and event: the rows of the table that have been taken, whatever was reset since."""
+        taken = enumerate(self._taken)
+        return {(state, event) for state, row in taken for event, one in enumerate(row) if one}
 
     def _begin(self, mapping: AddressSpace) -> None:
         self._held[mapping] = set()
@@ -103,18 +110,21 @@ class Walk:
 
     def _watch(self, label: str, page: Page | None) -> None:
         # What nearly always happens is done here and at once; all else in `_watch_closely`.
+        if page is None:
+            if label == SLEEPS:
+                self._check_sleep()
+            return
         event = EVENT.get(label)
-        if event is None or page is None or page._frames is not self._frames:
-            self._watch_new(label, event, page)
+        if event is None or (page._frames is not self._frames and not self._meets(page)):
             return
         pfn = page.pfn
         looks = self._looks.get(pfn)
         if looks is not None:
-            here = context()
+            here = tasks.here
             look = looks.get(here, NO_LOOK)
             after = NEXT[look][event]
             if after >= 0:
-                self.rows.add((look, event))
+                self._taken[look][event] = 1
             if FIRST_LOOK <= after < AS_BEFORE:
                 looks[here] = after
             elif after == AS_BEFORE and len(looks) == 1:
@@ -132,18 +142,11 @@ class Walk:
             ):
                 self._watch_closely(event, page, label)
                 return
-            self.rows.add((state, event))
+            self._taken[state][event] = 1
             self._states[pfn] = after
-        if self._flags[pfn] & MASK[event] != SHOWN[event]:
+        mask = MASK[event]
+        if mask and self._flags[pfn] & mask != SHOWN[event]:
             self._check_flags(event, page, label)
-
-    def _watch_new(self, label: str, event: int | None, page: Page | None) -> None:
-        """A point that is no event of a page's life, or about a page of a new memory."""
-        if event is None or page is None:
-            if label == sched.SLEEPS:
-                self._check_sleep()
-        elif self._meets(page):
-            self._watch_closely(event, page, label)
 
     def _watch_closely(self, event: int, page: Page, label: str) -> None:
         """A look or a life begins or ends, the driver gave the page up, or something is wrong."""
@@ -160,7 +163,7 @@ class Walk:
     def _looks_on(self, pfn: int, event: int, owner: object) -> bool:
         """The running CPU looks at a page that has no owner, or begins to: it may get one."""
         looks = self._looks.get(pfn)
-        if looks is not None and context() in looks:
+        if looks is not None and tasks.here in looks:
             return True
         return event == a.PEEK and owner is None and self._words[pfn] == BARE
 
@@ -175,30 +178,9 @@ class Walk:
 
     # The walk.
 
-    def _asked(self, event: int, page: Page, call: str) -> None:
-        """A hook is called or has answered: as :meth:`_happens`, and as quick as a point."""
-        pfn = page.pfn
-        looks = self._looks.get(pfn)
-        if looks is not None:
-            here = context()
-            look = looks.get(here, NO_LOOK)
-            after = NEXT[look][event]
-            if after >= 0:
-                self.rows.add((look, event))
-            if FIRST_LOOK <= after < AS_BEFORE:
-                looks[here] = after
-                return
-        else:
-            state = self._states.get(pfn, FREE)
-            after = NEXT[state][event]
-            if after > MOVABLE and (self._words[pfn] != BARE or INDIFFERENT[state]):
-                self.rows.add((state, event))
-                self._states[pfn] = after
-                return
-        self._happens(event, page, call)
-
     def _happens(self, event: int, page: Page, call: str) -> None:
-        """Move *page*, or the running CPU's look at it, along the table."""
+        """Move *page*, or the running CPU's look at it, along the table: the VM has passed a point,
+        calls a hook, or has its answer."""
         pfn = page.pfn
         if self._spoilt and self._is_spoilt(pfn, event):
             return
@@ -215,9 +197,9 @@ class Walk:
         after = NEXT[state][event]
         if after < 0:
             self._forbidden(state, event, page, call)
-        self.rows.add((state, event))
+        self._taken[state][event] = 1
         if after >= FIRST_LOOK:
-            self._looks.setdefault(pfn, {})[context()] = after
+            self._looks.setdefault(pfn, {})[tasks.here] = after
             if after == a.LETTING_GO:  # the page is its driver's again
                 self._states.pop(pfn, None)
         elif after in (MOVABLE, FREE):
@@ -232,7 +214,7 @@ class Walk:
 
     def _look_goes_on(self, event: int, page: Page, looks: dict[Context, int], call: str) -> bool:
         """Move the running CPU's look; `False` if it has none, or the event is the page's."""
-        here = context()
+        here = tasks.here
         look = looks.get(here)
         if look is None:
             return False
@@ -241,7 +223,7 @@ class Walk:
             return False
         after = NEXT[look][event]
         if after >= 0:
-            self.rows.add((look, event))
+            self._taken[look][event] = 1
         if FIRST_LOOK <= after < AS_BEFORE:
             looks[here] = after
             return True
@@ -256,7 +238,7 @@ class Walk:
         return True
 
     def _end_look(self, pfn: int, looks: dict[Context, int]) -> None:
-        del looks[context()]
+        del looks[tasks.here]
         if not looks:
             del self._looks[pfn]
 
@@ -302,7 +284,7 @@ class Walk:
         call = f"point {call!r}" if call in EVENT else call
         broken = ContractViolation(problem.rule, repr(page), call, problem.detail)
         if sched.current() is not None:
-            broken.add_note(f"by the task {context().name}")
+            broken.add_note(f"by the task {tasks.here.name}")
         raise broken from cause
 
     def _forget(self, pfn: int) -> None:

@@ -92,11 +92,9 @@ class Oracles:
         self.conservation = Conservation(memory)
         self.watched = [Watched(memory, driver) for driver in drivers]
         self._by_mapping = {one.mapping: one for one in self.watched}
-        self._always = [
-            (getattr(one.driver, rule.name), one, rule)
-            for one in self.watched
-            for rule in one.always
-        ]
+        self._watchers = [self._asking(one, rule) for one in self.watched for rule in one.always]
+        if self.often:
+            self._watchers.append(self._settle_at)
 
     def __repr__(self) -> str:
         return f"<Oracles [{', '.join(one.mapping.name for one in self.watched)}]>"
@@ -109,12 +107,14 @@ class Oracles:
             one.doors.entered = partial(self._entered, one)
             one.doors.left = partial(self._left, one)
         self.contract.judges.append(self._judge)
-        sched.subscribe(self._watch)
+        for watcher in self._watchers:
+            sched.subscribe(watcher)
         self.reset()
 
     def detach(self) -> None:
         """Undo :meth:`attach`."""
-        sched.unsubscribe(self._watch)
+        for watcher in self._watchers:
+            sched.unsubscribe(watcher)
         self.contract.judges.remove(self._judge)
         for one in self.watched:
             one.doors.close()
@@ -159,18 +159,24 @@ class Oracles:
 
     # While a schedule is played.
 
-    def _watch(self, label: str, page: Page | None) -> None:
-        for ask, one, rule in self._always:
+    def _asking(self, one: Watched, rule: Invariant) -> sched.Watcher:
+        """Who holds *one* to what must always be so."""
+        ask = getattr(one.driver, rule.name)
+
+        def watch(label: str, page: Page | None) -> None:
             try:
                 answer = ask()
             except (AssertionError, AuditFailed):
                 answer = False
             if answer is not None and answer is not True:
                 one.hold(rule, f"point {label!r}")
-        if self.often:
-            for one in self.watched:
-                if one.stirred and not one.doors.inside:
-                    self._settle(one, f"point {label!r}")
+
+        return watch
+
+    def _settle_at(self, label: str, page: Page | None) -> None:
+        for one in self.watched:
+            if one.stirred and not one.doors.inside:
+                self._settle(one, f"point {label!r}")
 
     def _entered(self, one: Watched, name: str) -> None:
         one.teardown.begins()

@@ -70,13 +70,9 @@ def point(label: str, page: Page | None = None) -> None:
     Name it by what has been done so far ("reference taken"), not by what comes next.
     """
     if active:
-        _pass(label, page)
-
-
-def _pass(label: str, page: Page | None) -> None:
-    for watcher in _watchers:
-        watcher(label, page)
-    tasks.here.at_point(label)
+        for watcher in _watchers:
+            watcher(label, page)
+        tasks.here.at_point(label)
 
 
 def relax(label: str, page: Page | None = None) -> None:

@@ -1,9 +1,9 @@
 """`Accesses`: what each step of a schedule touches, as far as points and locks tell.
 
 A step is what a task does from one point to the next. It touches the pages of the points that end
-it (points are named by what has been done), the locks that it takes or lets go of, and the memory
-if it allocates. A driver's point that names no page stands for something that has no name, which is
-the same thing for all such points.
+it (points are named by what has been done), the frames that the VM's migrate scanner goes over, the
+locks that it takes or lets go of, and the memory if it allocates. A driver's point that names no
+page stands for something that has no name, which is the same thing for all such points.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from movable import sched
-from movable.sched import lock_watch, tasks
+from movable.sched import frame_watch, lock_watch, tasks
 from movable.sched.lock_points import ALLOCATES
 from movable.sched.lock_watch import Watched
 from movable.sched.page_lock import PageLock
@@ -39,6 +39,8 @@ class Step:
     touched: set[Hashable] = field(default_factory=set)
     taken: dict[Hashable, bool] = field(default_factory=dict)
     """Locks that it took; true of those taken as a reader."""
+    over: list[range] = field(default_factory=list)
+    """Frames that the VM's scanners looked at."""
     after: range = range(0)
     """Indices of steps that it could not have come before: one of them made or woke its task."""
 
@@ -66,6 +68,8 @@ class Accesses:
         self._able: set[int] = set()
         self._woken: dict[int, range] = {}
         self._since = 0
+        self._pages: set[int] = set()
+        """Frames that anybody has ever touched."""
 
     def __repr__(self) -> str:
         return f"<Accesses [{len(self.steps)} steps]>"
@@ -73,11 +77,15 @@ class Accesses:
     def start(self) -> None:
         """From now on look; before `LockPoints` does, who lets others run."""
         lock_watch.watchers.insert(0, self)
+        lock_watch.takers.insert(0, self)
+        frame_watch.watchers.append(self.gone_over)
         sched.subscribe(self.passed)
 
     def stop(self) -> None:
         """Undo :meth:`start`."""
+        lock_watch.takers.remove(self)
         lock_watch.watchers.remove(self)
+        frame_watch.watchers.remove(self.gone_over)
         sched.unsubscribe(self.passed)
 
     def begin(self) -> None:
@@ -122,6 +130,8 @@ class Accesses:
         self.end_step()
         if self.steps:
             self._allocate(self.steps[-1])
+        for step in self.steps:  # now that all are known
+            self._read(step)
 
     # What the tasks tell.
 
@@ -130,6 +140,8 @@ class Accesses:
         step = self._step()
         if step and label != sched.SLEEPS:
             step.touched.add(UNNAMED if page is None else page.pfn)
+            if page is not None:
+                self._pages.add(page.pfn)
 
     def wants(self, lock: Watched, shared: bool, nested: bool) -> None:
         """Until it is taken, the task may have to wait for it."""
@@ -158,6 +170,16 @@ class Accesses:
         """In this step, or behind the point that there may be before it."""
         if step := self._step():
             self._allocating.add(step.task)
+
+    def gone_over(self, frames: range) -> None:
+        """The VM has looked at *frames*, and found nothing but what its next point is about."""
+        if step := self._step():
+            step.over.append(frames)
+            self._read(step)
+
+    def _read(self, step: Step) -> None:
+        for frames in step.over:
+            step.touched.update(pfn for pfn in self._pages if pfn in frames)
 
     def _allocate(self, step: Step) -> None:
         if step.task in self._allocating:

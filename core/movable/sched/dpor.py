@@ -8,8 +8,7 @@ to which it is the same. When none is left, every order has been played but for 
 from one that was in steps only that touch nothing in common.
 
 That holds as far as steps touch what they declare (accesses.py), and no further. What a driver does
-between two points without a lock is not seen, nor are the pages that the VM's scanners pass by: a
-compactor that finds nothing to take has touched nothing. Nor is a trylock of a driver's lock that
+between two points without a lock is not seen. Nor is a trylock of a driver's lock that
 fails, nor who made the condition true that somebody waits for, but for locks. And a task that only
 spins (`sched.relax`) goes on when others have, not at once.
 """

@@ -91,12 +91,14 @@ class LockOrder:
     def start(self) -> None:
         """Watch; locks that are held already are not known to be."""
         lock_watch.watchers.append(self)
+        lock_watch.takers.append(self)
         sched.subscribe(self._watch)
         self.begin()
 
     def stop(self) -> None:
         """Undo :meth:`start`; what was learned stays."""
         sched.unsubscribe(self._watch)
+        lock_watch.takers.remove(self)
         lock_watch.watchers.remove(self)
 
     def begin(self) -> None:

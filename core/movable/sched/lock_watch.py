@@ -19,6 +19,11 @@ class Watched(Protocol):
         ...
 
     @property
+    def kind(self) -> str:
+        """What points at it are named by, which tell kinds of locks and not pages."""
+        ...
+
+    @property
     def lock_class(self) -> Hashable:
         """What it is ordered with others by: locks of one class obey the same order."""
         ...
@@ -36,9 +41,6 @@ class LockWatcher(Protocol):
         acquire context sorts that out.
         """
 
-    def took(self, lock: Watched, shared: bool) -> None:
-        """*lock* was taken, by waiting for it or by trying."""
-
     def let_go(self, lock: Watched) -> None:
         """*lock* was let go of, once."""
 
@@ -46,7 +48,16 @@ class LockWatcher(Protocol):
         """Memory is about to be allocated by a call that may sleep, reclaim and compact."""
 
 
+class LockTaker(Protocol):
+    """Told of locks that are taken, too."""
+
+    def took(self, lock: Watched, shared: bool) -> None:
+        """*lock* was taken, by waiting for it or by trying."""
+
+
 watchers: list[LockWatcher] = []
+takers: list[LockTaker] = []
+"""Apart, since most who watch need not know, and more locks are taken than waited for."""
 
 
 def wants(lock: Watched, *, shared: bool = False, nested: bool = False) -> None:
@@ -56,9 +67,9 @@ def wants(lock: Watched, *, shared: bool = False, nested: bool = False) -> None:
 
 
 def took(lock: Watched, *, shared: bool = False) -> None:
-    """Tell watchers; see :meth:`LockWatcher.took`."""
-    for watcher in tuple(watchers):
-        watcher.took(lock, shared)
+    """Tell takers; see :meth:`LockTaker.took`."""
+    for taker in tuple(takers):
+        taker.took(lock, shared)
 
 
 def let_go(lock: Watched) -> None:

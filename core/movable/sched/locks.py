@@ -15,21 +15,24 @@ from weakref import ref
 
 from movable import sched
 from movable.errors import ContractViolation
-from movable.sched import lock_watch
-from movable.sched.lock_watch import watchers
-from movable.sched.tasks import Context, context, may_sleep, wait_until
+from movable.sched import lock_watch, tasks
+from movable.sched.lock_watch import takers, watchers
+from movable.sched.tasks import Context, may_sleep, wait_until
 
 
 def not_held(lock: object, call: str) -> ContractViolation:
     """What to raise when somebody lets go of a lock that he does not hold."""
-    detail = f"by {context().name}, which does not hold it"
+    detail = f"by {tasks.here.name}, which does not hold it"
     return ContractViolation("L11", repr(lock), call, detail)
 
 
 class Named:
     """What all locks say about themselves in reports."""
 
-    name: str | None
+    def __init__(self, name: str | None) -> None:
+        self.name = name
+        self.kind = name or type(self).__name__
+        """What points at it are named by."""
 
     @property
     def called(self) -> str:
@@ -46,7 +49,7 @@ class Lock(Named):
     """What `Mutex` and `SpinLock` share: one owner at a time."""
 
     def __init__(self, name: str | None = None) -> None:
-        self.name = name
+        super().__init__(name)
         self._owner: Context | None = None
         self._me = ref(self)
 
@@ -90,14 +93,14 @@ class Lock(Named):
         """Take the lock if it is free, and say whether it was; never waits."""
         if self._owner is not None:
             return False
-        self._owner = context()
-        if watchers:
+        self._owner = tasks.here
+        if takers:
             lock_watch.took(self)
         return True
 
     def unlock(self) -> None:
         """Let go of the lock, which only its owner may."""
-        if self._owner is not context():
+        if self._owner is not tasks.here:
             raise not_held(self, "unlock")
         self._owner = None
         if watchers:
@@ -128,15 +131,15 @@ class SpinLock(Lock):
         """Take the lock if it is free, and say whether it was (spin_trylock())."""
         if self._owner is not None:
             return False
-        self._owner = here = context()
+        self._owner = here = tasks.here
         here.begin_spinning(self._me)
-        if watchers:
+        if takers:
             lock_watch.took(self)
         return True
 
     def unlock(self) -> None:
         """Let go of the lock (spin_unlock())."""
-        here = context()
+        here = tasks.here
         if self._owner is not here:
             raise not_held(self, "unlock")
         self._owner = None
@@ -149,7 +152,7 @@ class RwLock(Named):
     """Many readers or one writer, spinning; a holder never sleeps (`rwlock_t`)."""
 
     def __init__(self, name: str | None = None) -> None:
-        self.name = name
+        super().__init__(name)
         self._writer: Context | None = None
         self._readers: list[Context] = []
         self._me = ref(self)
@@ -181,16 +184,16 @@ class RwLock(Named):
         """Take a share unless someone writes, and say whether it was possible (read_trylock())."""
         if self._writer:
             return False
-        here = context()
+        here = tasks.here
         self._readers.append(here)
         here.begin_spinning(self._me)
-        if watchers:
+        if takers:
             lock_watch.took(self, shared=True)
         return True
 
     def read_unlock(self) -> None:
         """Give the share back (read_unlock())."""
-        here = context()
+        here = tasks.here
         if here not in self._readers:
             raise not_held(self, "read_unlock")
         self._readers.remove(here)
@@ -209,15 +212,15 @@ class RwLock(Named):
         """Take the lock alone if nobody has it, and say whether it was free (write_trylock())."""
         if self.is_locked():
             return False
-        self._writer = here = context()
+        self._writer = here = tasks.here
         here.begin_spinning(self._me)
-        if watchers:
+        if takers:
             lock_watch.took(self)
         return True
 
     def write_unlock(self) -> None:
         """Let go of the lock (write_unlock())."""
-        here = context()
+        here = tasks.here
         if self._writer is not here:
             raise not_held(self, "write_unlock")
         self._writer = None

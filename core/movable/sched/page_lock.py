@@ -31,6 +31,11 @@ class PageLock(NamedTuple):
         return f"the lock of page {self.page.pfn}"
 
     @property
+    def kind(self) -> str:
+        """Points at it do not tell pages apart."""
+        return PAGE_LOCKS
+
+    @property
     def lock_class(self) -> str:
         """All page locks are of one class."""
         return PAGE_LOCKS

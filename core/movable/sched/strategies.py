@@ -42,16 +42,12 @@ class RandomWalk:
 
     def _drawn(self, others: int) -> Iterator[list[tuple[int, int]]]:
         """For ever: how many points pass until one of *others* is drawn, and which."""
+        whom = bytes(byte % (others + 1) for byte in range(256))
         while True:
-            draws, passed = [], 0
-            for byte in self._random.randbytes(ROOM):
-                drawn = byte % (others + 1)
-                if drawn:
-                    draws.append((passed + 1, drawn - 1))
-                    passed = 0
-                else:
-                    passed += 1
-            yield draws
+            drawn = self._random.randbytes(ROOM).translate(whom)
+            places = [place for place, who in enumerate(drawn) if who]
+            pairs = zip([-1, *places], places, strict=False)
+            yield [(place - before, drawn[place] - 1) for before, place in pairs]
 
     def begin(self, run: Exploration) -> None:
         """Draw the first point at which somebody else is drawn."""

@@ -48,6 +48,8 @@ class Context:
 
         A lock that is gone is not held, even if nobody let go of it.
         """
+        if not self._held:
+            return []
         return [lock for held in self._held if (lock := held()) is not None]
 
     def at_point(self, label: str) -> None:
@@ -199,7 +201,7 @@ def context() -> Context:
 
 def may_sleep(awaited: object) -> None:
     """Refuse to sleep while a spinning lock is held or a timer calls (might_sleep())."""
-    for lock in here.spinning:
+    for lock in here.spinning if here._held else ():
         because = getattr(lock, "atomic_because", None) or f"while it holds {lock}"
         raise ContractViolation("L10", str(awaited), f"{here.name} sleeps", because)
 

@@ -155,7 +155,7 @@ class WwMutex(Mutex):
 
     def __init__(self, ww_class: WwClass, name: str | None = None) -> None:
         super().__init__(name or ww_class.name)
-        self.ww_class = ww_class
+        self.ww_class, self.kind = ww_class, ww_class.name
         self.ctx: WwAcquireCtx | None = None
         """Under which context it is held."""
         self._waiters: list[_Waiter] = []
