@@ -61,7 +61,7 @@ def test_a_plan_keeps_within_bounds(kind: type[Any]) -> None:
         assert all(1 <= len(part.steps) <= 3 for part in plan.tasks)
         scene = Stage("drawn", kind, Declared.of(kind), plan)
         try:
-            assert 1 <= len(scene.pages) <= collisions.MOST_PAGES
+            assert 1 <= len(scene.pages()) <= collisions.MOST_PAGES
             assert scene.run(Fifo()) is None
             steps = scene.exploration.steps
         finally:

@@ -43,7 +43,7 @@ def pages(search: Search, plan: Plan) -> int:
     """How many pages the driver has published when the tasks begin."""
     stage = Stage(search.name, search.kind, search.declared, plan)
     try:
-        return len(stage.pages)
+        return len(stage.pages())
     finally:
         stage.close()
 

@@ -77,7 +77,7 @@ class Draw:
         except Exception:  # noqa: BLE001  what fails alone is for the scenes to find
             return MOST_PAGES + 1
         try:
-            return len(stage.pages)
+            return len(stage.pages())
         finally:
             stage.close()
 
