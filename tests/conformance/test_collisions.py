@@ -186,6 +186,21 @@ def test_each_operation_begins_in_turn() -> None:
     assert {plan.tasks[1].steps[0].verb for plan in plans if plan} == verbs
 
 
+def test_variants_come_in_turn() -> None:
+    """Each kind of collision is played with each of them, and without."""
+
+    class Varied(Waits):
+        class Conformance(Balloon.Conformance):
+            config: ClassVar = {"allocate_under_lock": False}
+            variants: ClassVar = ({"allocate_under_lock": True},)
+
+    kinds = len(applicable(Varied, Declared.of(Varied)))
+    for number in range(2):
+        plans = [numbered(Varied, number + kinds * turn) for turn in range(2)]
+        settings = [plan.config["allocate_under_lock"] for plan in plans if plan]
+        assert sorted(settings) == [False, True]
+
+
 def test_arguments_are_within_what_is_declared() -> None:
     """As everywhere."""
 

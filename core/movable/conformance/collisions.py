@@ -6,8 +6,8 @@ schedule, because it is over at once or goes on for too long, is drawn anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -99,14 +99,16 @@ class Wanted:
     brought about."""
     first: tuple[Operation, ...] = ()
     """What users begin with, user by user, if that can be played."""
+    variant: Mapping[str, Any] = field(default_factory=dict)
+    """Settings besides those that the driver is checked with."""
 
 
 def plan_number(
     number: int, name: str, kind: type[Any], declared: Declared, seed: int
 ) -> Plan | None:
     """One of the plans of *seed*: each kind of collision comes in turn, each operation comes first
-    in turn, and so do few pages and very few. None if what was drawn takes no schedule, or goes on
-    for too long.
+    in turn, and so do few pages and very few, and the driver's variants. None if what was drawn
+    takes no schedule, or goes on for too long.
 
     :raises BadInput: the driver cannot be put back between schedules.
     :raises Unprepared: the driver cannot even be used by one user.
@@ -116,7 +118,9 @@ def plan_number(
     verbs = verbs_of(kind, declared)
     Random(f"{seed}/verbs").shuffle(verbs)
     first = tuple(verbs[(place + turn * user + user) % len(verbs)] for user in (1, 2) if verbs)
-    wanted = Wanted(names[place], PAGES[(place + turn) % len(PAGES)], first)
+    variants = ({}, *declared.variants)
+    variant = variants[(place + turn) % len(variants)]
+    wanted = Wanted(names[place], PAGES[(place + turn) % len(PAGES)], first, variant)
     return draw_plan(name, kind, declared, wanted, Random(f"{seed}/{number}"))
 
 
@@ -125,7 +129,7 @@ def draw_plan(
 ) -> Plan | None:
     """A plan whose tasks are neither over at once nor go on for too long; None if there is none."""
     collision = wanted.collision
-    config, barren = dict(declared.config), 0
+    config, barren = {**declared.config, **wanted.variant}, 0
     for attempt in range(ATTEMPTS):
         draw = Draw(name, kind, declared, random, wanted.first if attempt < ATTEMPTS // 2 else ())
         tasks = COLLISIONS[collision](draw)
