@@ -19,7 +19,7 @@ from movable.conformance.collisions import (
     plan_number,
 )
 from movable.conformance.declared import Declared
-from movable.conformance.plan import COMPACT, PRESSED, PUT_BACK, Plan
+from movable.conformance.plan import ASYNC, COMPACT, PRESSED, PUT_BACK, Plan
 from movable.conformance.stage import Stage
 from movable.operation import operations
 from movable.sched.strategies import Fifo
@@ -138,8 +138,8 @@ def test_who_ends_the_device_is_no_user() -> None:
 
 
 def test_who_does_what() -> None:
-    """A compaction that is broken off puts back; who is short of memory compacts before he gets
-    any; the teardown is one call."""
+    """A compaction that is broken off puts back; one does not wait; who is short of memory compacts
+    before he gets any; the teardown is one call."""
 
     def does(collision: str) -> dict[str, set[str]]:
         plan = drawn(Balloon, collision)
@@ -147,6 +147,7 @@ def test_who_does_what() -> None:
         return {part.name: {step.do for step in part.steps} for part in plan.tasks}
 
     assert does("a compaction broken off")["cpu0"] == {PUT_BACK}
+    assert does("an asynchronous compactor")["cpu0"] == {ASYNC}
     assert does("allocations that compact")["user0"] == {PRESSED}
     assert does("two compactors") == {"cpu0": {COMPACT}, "cpu1": {COMPACT}}
     plan = drawn(Balloon, "teardown")

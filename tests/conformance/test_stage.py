@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Generator
 from typing import Any
 
 import pytest
 
 from conformance.third_party.vmw_balloon.movable_vmw_balloon import VmwBalloon
+from movable import IsolateMode, MigrateMode, Page, hookimpl
 from movable.conformance.declared import Declared
 from movable.conformance.plan import Part, Plan, Step
 from movable.conformance.stage import Stage
@@ -15,6 +17,8 @@ from movable.mm.memory import Memory
 from movable.sched import tasks
 from movable.sched.exploration import Strategy
 from movable.sched.strategies import Fifo, RandomWalk
+
+ASYNC = Step(do="compact, without waiting")
 
 
 def inflate(count: int, do: Any = "call") -> Step:
@@ -48,4 +52,34 @@ def test_who_is_short_of_memory_compacts_whenever_he_allocates(
             assert scene.run(order) is None
             assert compacted == {"short": 3}
     finally:
+        scene.close()
+
+
+class Spy:
+    """Writes down in which mode a driver is asked."""
+
+    def __init__(self) -> None:
+        self.modes: set[object] = set()
+
+    @hookimpl(wrapper=True)
+    def isolate_page(self, page: Page, mode: IsolateMode) -> Generator[None, Any, Any]:
+        self.modes.add(mode & IsolateMode.ASYNC_MIGRATE)
+        return (yield)
+
+    @hookimpl(wrapper=True)
+    def migratepage(self, page: Page, mode: MigrateMode) -> Generator[None, Any, Any]:
+        self.modes.add(mode)
+        return (yield)
+
+
+def test_who_does_not_wait_says_so() -> None:
+    """Drivers are told, and nothing is left isolated; so they can be held to not waiting."""
+    scene, spy = stage(Part(name="cpu0", steps=(ASYNC,))), Spy()
+    scene.mapping.attach(spy)
+    try:
+        assert scene.run(Fifo()) is None
+        assert spy.modes == {IsolateMode.ASYNC_MIGRATE, MigrateMode.ASYNC}
+        assert not any(page.isolated for page in scene.pages())
+    finally:
+        scene.mapping.detach(spy)
         scene.close()

@@ -28,6 +28,7 @@ ENDLESS = 100_000
 BARREN = 4
 """After so many preparations without a page, a driver may have none when tasks begin."""
 COMPACT, PUT_BACK, RECLAIM = Step(do="compact"), Step(do="put back"), Step(do="reclaim")
+ASYNC = Step(do="compact, without waiting")
 
 
 Kind = Callable[[Draw], tuple[Part, ...]]
@@ -61,6 +62,11 @@ COLLISIONS: dict[str, Kind] = {
     "two compactors and user": lambda draw: (CPU0, CPU1, draw.users("user0")),
     "a compaction broken off": lambda draw: (
         Part(name="cpu0", steps=(PUT_BACK,)),
+        CPU1,
+        draw.users("user0"),
+    ),
+    "an asynchronous compactor": lambda draw: (
+        Part(name="cpu0", steps=(ASYNC,)),
         CPU1,
         draw.users("user0"),
     ),

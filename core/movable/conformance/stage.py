@@ -14,9 +14,10 @@ from movable.conformance.checkpoint import Checkpoint
 from movable.conformance.culprit import Culprit
 from movable.conformance.declared import Declared
 from movable.conformance.held import Held
-from movable.conformance.plan import COMPACT, PUT_BACK, RECLAIM, Part, Plan, Step
+from movable.conformance.plan import ASYNC, COMPACT, PUT_BACK, RECLAIM, Part, Plan, Step
 from movable.conformance.prepared import Prepared
 from movable.conformance.watchdog import judged
+from movable.hookspecs import MigrateMode
 from movable.mm.reclaim import Reclaim
 from movable.observers.lock_rules import LockRules
 from movable.operation import swap_device
@@ -92,11 +93,17 @@ class Stage(Prepared):
     def _step(self, step: Step) -> Callable[[], None]:
         if step.do == COMPACT:
             return self.memory.compact_memory
+        if step.do == ASYNC:
+            return self._compact_async
         if step.do == PUT_BACK:
             return self._put_back
         if step.do == RECLAIM:
             return self._reclaim
         return self.bound(step)
+
+    def _compact_async(self) -> None:
+        with Held(self, self.pages(), MigrateMode.ASYNC) as held:
+            held.migrate()
 
     def _put_back(self) -> None:
         with Held(self, self.pages()):
