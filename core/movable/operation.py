@@ -221,7 +221,7 @@ def operations(driver: object) -> dict[str, Operation]:
     :raises DriverRefused: an argument has no type, or one that cannot be read from a file.
     """
     cls = driver if isinstance(driver, type) else type(driver)
-    return {name: _read(cls, name) for name in _marked(cls, _OPERATION)}
+    return {operation.name: operation for operation in _operations(cls)}
 
 
 def reader(driver: object) -> Callable[[], Mapping[Any, Any]] | None:
@@ -256,6 +256,11 @@ def swap_device(driver: object) -> SimpleNamespace | None:
 @cache  # the contract checker asks at every call of a hook
 def _marked(cls: type, mark: str) -> tuple[str, ...]:
     return tuple(name for name in dir(cls) if getattr(getattr_static(cls, name), mark, False))
+
+
+@cache  # to read signatures takes long, and every plan of a race asks
+def _operations(cls: type) -> tuple[Operation, ...]:
+    return tuple(_read(cls, name) for name in _marked(cls, _OPERATION))
 
 
 def _read(cls: type, name: str) -> Operation:

@@ -10,10 +10,16 @@ from pydantic import Field
 
 from conformance.races import Waits, Walks
 from movable import Memory, operation, point, sched
-from movable.conformance import collisions, stage
-from movable.conformance.collisions import COLLISIONS, applicable, draw_plan, plan_number
+from movable.conformance import collisions, draw, stage
+from movable.conformance.collisions import (
+    COLLISIONS,
+    Wanted,
+    applicable,
+    draw_plan,
+    plan_number,
+)
 from movable.conformance.declared import Declared
-from movable.conformance.plan import COMPACT, PRESSED, PUT_BACK, Plan
+from movable.conformance.plan import ASYNC, COMPACT, PRESSED, PUT_BACK, Plan
 from movable.conformance.stage import Stage
 from movable.operation import operations
 from movable.sched.strategies import Fifo
@@ -26,7 +32,7 @@ DRIVERS = [Balloon, Zram]
 
 def drawn(kind: type[Any], collision: str, seed: int = 0) -> Plan | None:
     name = kind.__name__.lower()
-    return draw_plan(name, kind, Declared.of(kind), collision, Random(seed))
+    return draw_plan(name, kind, Declared.of(kind), Wanted(collision), Random(seed))
 
 
 def numbered(kind: type[Any], number: int, seed: int = 0) -> Plan | None:
@@ -61,7 +67,7 @@ def test_a_plan_keeps_within_bounds(kind: type[Any]) -> None:
         assert all(1 <= len(part.steps) <= 3 for part in plan.tasks)
         scene = Stage("drawn", kind, Declared.of(kind), plan)
         try:
-            assert 1 <= len(scene.pages) <= collisions.MOST_PAGES
+            assert 1 <= len(scene.pages()) <= draw.MOST_PAGES
             assert scene.run(Fifo()) is None
             steps = scene.exploration.steps
         finally:
@@ -86,7 +92,7 @@ def test_what_takes_long_is_drawn_anew_and_what_has_no_end_is_played(
                 point("ponders")
             return super().deflate(count)
 
-    plan = draw_plan("ponders", Ponders, Declared(), "compactor and user", Random(0))
+    plan = draw_plan("ponders", Ponders, Declared(), Wanted("compactor and user"), Random(0))
 
     assert (plan is not None) is played
 
@@ -132,8 +138,8 @@ def test_who_ends_the_device_is_no_user() -> None:
 
 
 def test_who_does_what() -> None:
-    """A compaction that is broken off puts back; who is short of memory compacts before he gets
-    any; the teardown is one call."""
+    """A compaction that is broken off puts back; one does not wait; who is short of memory compacts
+    before he gets any; the teardown is one call."""
 
     def does(collision: str) -> dict[str, set[str]]:
         plan = drawn(Balloon, collision)
@@ -141,11 +147,59 @@ def test_who_does_what() -> None:
         return {part.name: {step.do for step in part.steps} for part in plan.tasks}
 
     assert does("a compaction broken off")["cpu0"] == {PUT_BACK}
+    assert does("an asynchronous compactor")["cpu0"] == {ASYNC}
     assert does("allocations that compact")["user0"] == {PRESSED}
     assert does("two compactors") == {"cpu0": {COMPACT}, "cpu1": {COMPACT}}
     plan = drawn(Balloon, "teardown")
     assert plan
     assert str(plan.tasks[2]) == "teardown: remove()"
+
+
+def test_tasks_meet_on_one_page_or_on_a_few() -> None:
+    """Each kind of collision has its turn with either; and a driver that can have pages has some,
+    however many of its operations make none."""
+    kinds = len(applicable(Balloon, Declared.of(Balloon)))
+    turns = [[pages(Balloon, number + kinds * turn) for turn in range(3)] for number in range(3)]
+
+    assert all(pages(Gpu, number) for number in range(3))
+    for counts in turns:
+        least, more, most = sorted(counts)
+        assert 1 <= least <= 2 <= more <= 4 <= most
+
+
+def pages(kind: type[Any], number: int) -> int:
+    """How many pages the driver has when the tasks of a plan begin."""
+    plan = numbered(kind, number)
+    assert plan
+    scene = Stage("drawn", kind, Declared.of(kind), plan)
+    try:
+        return len(scene.pages())
+    finally:
+        scene.close()
+
+
+def test_each_operation_begins_in_turn() -> None:
+    """None is left to chance: who draws three of ten may miss one for long."""
+    verbs = set(operations(Balloon)) - {"remove"}
+    kinds = len(applicable(Balloon, Declared.of(Balloon)))
+    plans = [numbered(Balloon, 1 + kinds * turn) for turn in range(len(verbs))]
+
+    assert {plan.tasks[1].steps[0].verb for plan in plans if plan} == verbs
+
+
+def test_variants_come_in_turn() -> None:
+    """Each kind of collision is played with each of them, and without."""
+
+    class Varied(Waits):
+        class Conformance(Balloon.Conformance):
+            config: ClassVar = {"allocate_under_lock": False}
+            variants: ClassVar = ({"allocate_under_lock": True},)
+
+    kinds = len(applicable(Varied, Declared.of(Varied)))
+    for number in range(2):
+        plans = [numbered(Varied, number + kinds * turn) for turn in range(2)]
+        settings = [plan.config["allocate_under_lock"] for plan in plans if plan]
+        assert sorted(settings) == [False, True]
 
 
 def test_arguments_are_within_what_is_declared() -> None:
@@ -167,7 +221,7 @@ def test_arguments_are_within_what_is_declared() -> None:
 def test_settings_are_those_declared() -> None:
     """A plan keeps them, so that a tape does."""
     declared = Declared(config={"allocate_under_lock": True})
-    plan = draw_plan("waits", Waits, declared, "two compactors", Random(0))
+    plan = draw_plan("waits", Waits, declared, Wanted("two compactors"), Random(0))
 
     assert plan
     assert plan.config == {"allocate_under_lock": True}

@@ -47,7 +47,7 @@ def test_it_finds_a_list_that_is_walked_without_its_lock() -> None:
 
 def test_it_finds_a_lock_that_need_not_collide() -> None:
     """The rules about locks are learned from one order; so the very first may tell."""
-    found = played(Waits).found[0]
+    found = hunt(search(Waits), [(5, 64)]).found[0]  # somebody inflates it meanwhile
 
     assert found.rule == "L05"
     assert found.lock_rules

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from movable.conformance.collisions import draw_plan
+from movable.conformance.collisions import Wanted, draw_plan
 from movable.conformance.declared import Declared
 from movable.conformance.plan import Part, Plan, Step
 from movable.conformance.stage import ORDINARY, Stage
@@ -86,7 +86,7 @@ def test_each_schedule_finds_the_pages_where_they_were() -> None:
 @pytest.mark.parametrize(("kind", "verbs"), [(Zram, [""]), (Gpu, ["", "shrink"])])
 def test_the_plan_is_drawn(kind: type[Any], verbs: list[str]) -> None:
     """kswapd reclaims, and asks the driver's shrinker if it has one, while others are at work."""
-    plan = draw_plan(kind.__name__.lower(), kind, Declared.of(kind), "reclaim", Random(0))
+    plan = draw_plan(kind.__name__.lower(), kind, Declared.of(kind), Wanted("reclaim"), Random(0))
 
     assert plan
     assert [part.name for part in plan.tasks] == ["cpu0", "kswapd", "user0"]

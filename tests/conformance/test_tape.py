@@ -11,8 +11,9 @@ from typing import ClassVar
 import pytest
 
 from conformance.races import Walks, search
-from movable import Page, point
-from movable.conformance.hunt import Found, hunt
+from movable import Page, operation, point
+from movable.conformance.declared import Declared
+from movable.conformance.hunt import Found, Search, hunt
 from movable.conformance.plan import Part, Plan, Step
 from movable.conformance.shrink import Shrinker
 from movable.conformance.tape import Tape
@@ -45,13 +46,13 @@ def test_its_story_ends_with_what_went_wrong() -> None:
     lines = recorded().story(Walks).splitlines()
 
     assert lines[0].startswith("What happened to page ")
-    assert {"cpu0:", "user1:"} <= set(lines)
+    assert {"cpu0:", "user0:"} <= set(lines)
     assert lines[-1].endswith("[I08; see: movable explain I08]")
 
 
 def test_with_the_mistake_mended_it_no_longer_fits() -> None:
     """Then it says at which step, and what it expected there."""
-    with pytest.raises(TapeDiverged, match=r"at step \d+: expected user1 at 'walks'"):
+    with pytest.raises(TapeDiverged, match=r"at step \d+: expected user0 at 'walks'"):
         recorded().replay(Balloon)
 
 
@@ -119,6 +120,26 @@ def test_versions_that_differ_are_said() -> None:
     assert [line.partition(";")[0] for line in old.changes(Walks)] == [
         "recorded with movable 0.0.1"
     ]
+
+
+def test_what_a_test_class_declares_counts_when_it_is_played_again() -> None:
+    """It may know better what the driver's worker is called."""
+
+    class Untidy(Balloon):
+        @operation
+        def tidy(self) -> None:
+            raise ValueError("there is too much")
+
+    declared = Declared(worker="tidy")
+    inflate = Step(do="call", verb="inflate", arguments={"count": 1})
+    plan = Plan(collision="x", tasks=(Part(name="user0", steps=(inflate,)),))
+    sought = Search("untidy", Untidy, declared)
+    tape = Tape.record(sought, Found("operations", "", plan, (), 1, "Fifo", lock_rules=False))
+
+    assert "there is too much" in tape.message
+    assert tape.replay(Untidy, declared) == ("operations", tape.message)
+    assert tape.story(Untidy, declared).endswith(tape.message)
+    assert tape.replay(Untidy) == ("", "")
 
 
 class Clocked(Balloon):

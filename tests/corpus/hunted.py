@@ -14,52 +14,53 @@ from typing import Any
 
 from corpus.mutant import Entry, catalogue
 
-STRATEGIES = ("fifo", "random", "pct", "delays")
+STRATEGIES = ("mix", "fifo", "random", "pct", "delays")
 MOST_IN_TURN = 32
 """Schedules with `fifo`, of which there is one for each plan."""
 
 
-def one(search: Any, most: int) -> tuple[int, str]:
-    """How many schedules were played until a rule was broken (0: it was not), and which."""
-    from movable.conformance.hunt import hunt
+class Hunted:
+    """Hunts one mistake: `first` is what was found first, and in which search."""
 
-    played = 0
-    for share in search.shares(most):
-        part = hunt(search, [share], stop=True)
-        if part.found:
-            return played + part.found[0].schedule, part.found[0].rule
-        played += part.schedules
-    return 0, ""
+    def __init__(self, entry: Entry, seeds: int, most: int) -> None:
+        from movable.conformance.declared import Declared
 
+        self.seeds, self.most = seeds, most
+        self.kind = entry.driver_class()
+        self.declared = Declared(**vars(Declared.of(self.kind)) | {"config": entry.config})
+        self.first: tuple[Any, Any] | None = None
 
-def hunted(entry: Entry, strategy: str, seeds: int, most: int) -> dict[str, Any]:
-    """For each seed: schedules until it was found, and by which rule."""
-    from movable.conformance.declared import Declared
-    from movable.conformance.hunt import Search
+    def by(self, strategy: str) -> dict[str, Any]:
+        """For each seed: after how many schedules it was found (0: it was not); by which rules."""
+        most = min(self.most, MOST_IN_TURN) if strategy == "fifo" else self.most
+        found = [self.one(self._search(strategy, seed), most) for seed in range(self.seeds)]
+        rules = sorted({rule for _, rule in found if rule})
+        return {"schedules": [schedules for schedules, _ in found], "rules": rules}
 
-    kind = entry.driver_class()
-    declared = Declared(**vars(Declared.of(kind)) | {"config": entry.config})
-    name = kind.__name__.lower()
-    most = min(most, MOST_IN_TURN) if strategy == "fifo" else most
-    found = [one(Search(name, kind, declared, strategy, seed=seed), most) for seed in range(seeds)]
-    rules = sorted({rule for _, rule in found if rule})
-    return {"schedules": [schedules for schedules, _ in found], "rules": rules}
+    def one(self, search: Any, most: int) -> tuple[int, str]:
+        """How many schedules were played until a rule was broken (0: none was), and which."""
+        from movable.conformance.hunt import hunt
 
+        played = 0
+        for share in search.shares(most):
+            part = hunt(search, [share], stop=True)
+            if part.found:
+                self.first = self.first or (search, part.found[0])
+                return played + part.found[0].schedule, part.found[0].rule
+            played += part.schedules
+        return 0, ""
 
-def shrunk(entry: Entry, most: int) -> int | None:
-    """How many deviations are left of the first that the mix of strategies finds."""
-    from movable.conformance.declared import Declared
-    from movable.conformance.hunt import Search, hunt
-    from movable.conformance.shrink import Shrinker
+    def shrunk(self) -> int | None:
+        """How many deviations are left of what was found first."""
+        from movable.conformance.shrink import Shrinker
 
-    kind = entry.driver_class()
-    declared = Declared(**vars(Declared.of(kind)) | {"config": entry.config})
-    search = Search(kind.__name__.lower(), kind, declared)
-    for share in search.shares(most):
-        part = hunt(search, [share], stop=True)
-        if part.found:
-            return len(Shrinker(search, part.found[0]).shrink().deviations)
-    return None
+        return len(Shrinker(*self.first).shrink().deviations) if self.first else None
+
+    def _search(self, strategy: str, seed: int) -> Any:
+        from movable.conformance.hunt import Search
+
+        name = self.kind.__name__.lower()
+        return Search(name, self.kind, self.declared, strategy, seed=seed)
 
 
 def main() -> None:
@@ -68,16 +69,19 @@ def main() -> None:
     parser.add_argument("id")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--schedules", type=int, default=10_000)
+    parser.add_argument("--strategies", nargs="+", default=STRATEGIES, choices=STRATEGIES)
     asked = parser.parse_args()
     entry = catalogue()[asked.id]
     with tempfile.TemporaryDirectory() as engine:
         if entry.changes_the_engine:
             entry.apply(Path(engine))
             sys.path.insert(0, engine)
+        hunted = Hunted(entry, asked.seeds, asked.schedules)
         row: dict[str, Any] = {"id": entry.id, "title": entry.title}
-        for strategy in STRATEGIES:
-            row[strategy] = hunted(entry, strategy, asked.seeds, asked.schedules)
-        row["shrunk_to"] = shrunk(entry, asked.schedules)
+        row |= {"seeds": asked.seeds, "most": asked.schedules}
+        for strategy in asked.strategies:
+            row[strategy] = hunted.by(strategy)
+        row["shrunk_to"] = hunted.shrunk()
         print(json.dumps(row), flush=True)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from random import Random
 
-from movable.conformance.collisions import FEWEST_PAGES, Draw, applicable, draw_plan
+from movable.conformance.collisions import FEWEST_PAGES, Wanted, applicable, draw_plan
+from movable.conformance.draw import Draw
 from movable.conformance.hunt import Search
 from movable.conformance.plan import CALL, PRESSED, Part, Plan
 from movable.conformance.stage import Stage
@@ -30,7 +31,7 @@ def long_plan(search: Search, number: int) -> Plan | None:
     names = [name for name in applicable(search.kind, search.declared) if name not in OF_TWO_TASKS]
     random = Random(f"{search.seed}/{number}/long")
     collision = names[number % len(names)]
-    plan = draw_plan(search.name, search.kind, search.declared, collision, random)
+    plan = draw_plan(search.name, search.kind, search.declared, Wanted(collision), random)
     if plan is None or pages(search, plan) < FEWEST_PAGES:
         return None
     draw = Draw(search.name, search.kind, search.declared, random)
@@ -43,7 +44,7 @@ def pages(search: Search, plan: Plan) -> int:
     """How many pages the driver has published when the tasks begin."""
     stage = Stage(search.name, search.kind, search.declared, plan)
     try:
-        return len(stage.pages)
+        return len(stage.pages())
     finally:
         stage.close()
 

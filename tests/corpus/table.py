@@ -2,8 +2,10 @@
 
     python tests/corpus/table.py --seeds 20 --schedules 10000 --jobs 2 [NUMBER ...]
 
-Each cell: in how many of the seeds it was found, and the median of the schedules that took. What
-was found is kept in results.json, beside this file; `--kept` prints that.
+Each row: how many schedules were played at most for each seed and strategy. Each cell: in how many
+of the seeds it was found, and the median of the schedules that took. Last, how many deviations are
+left of what was found first. What was found is kept in results.json, beside this file; `--kept`
+prints that.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ def hunt(entry: Entry, asked: Namespace) -> dict[str, Any]:
     """One row, by a process of its own."""
     command = [sys.executable, "-m", "corpus.hunted", entry.id]
     command += ["--seeds", str(asked.seeds), "--schedules", str(asked.schedules)]
+    command += ["--strategies", *asked.strategies]
     with TemporaryDirectory() as cache:
         path = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
         own = {"MOVABLE_CACHE_DIR": cache} if entry.changes_the_engine else {}
@@ -45,8 +48,10 @@ def hunt(entry: Entry, asked: Namespace) -> dict[str, Any]:
     return row
 
 
-def cell(found: dict[str, Any]) -> str:
+def cell(found: dict[str, Any] | None) -> str:
     """Found in how many seeds, after how many schedules: their median, the least and the most."""
+    if found is None:
+        return "not tried"
     schedules = [count for count in found["schedules"] if count]
     if not schedules:
         return f"0/{len(found['schedules'])}"
@@ -58,8 +63,9 @@ def line(row: dict[str, Any]) -> str:
     """One row of the table."""
     if "broke" in row:
         return f"| {row['id']} | {row['title']} | {row['broke']} |"
-    rules = sorted({rule for strategy in STRATEGIES for rule in row[strategy]["rules"]})
-    cells = [cell(row[strategy]) for strategy in STRATEGIES]
+    tried = [row[strategy] for strategy in STRATEGIES if strategy in row]
+    rules = sorted({rule for found in tried for rule in found["rules"]})
+    cells = [f"{row['most']:,}", *(cell(row.get(strategy)) for strategy in STRATEGIES)]
     small = "" if row["shrunk_to"] is None else str(row["shrunk_to"])
     return " | ".join([f"| {row['id']}", row["title"], *cells, ", ".join(rules), f"{small} |"])
 
@@ -95,11 +101,12 @@ def main() -> None:
     parser.add_argument("numbers", nargs="*")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--schedules", type=int, default=10_000)
+    parser.add_argument("--strategies", nargs="+", default=STRATEGIES, choices=STRATEGIES)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--kept", action="store_true")
     asked = parser.parse_args()
-    print(f"| mistake | | {' | '.join(STRATEGIES)} | seen by | shrunk to |")
-    print("|---" * (len(STRATEGIES) + 4) + "|")
+    print(f"| mistake | | schedules | {' | '.join(STRATEGIES)} | seen by | shrunk to |")
+    print("|---" * (len(STRATEGIES) + 5) + "|")
     for row in rows(asked):
         print(line(row), flush=True)
         if not asked.kept:

@@ -44,7 +44,7 @@ def test_each_task_of_a_plan_has_much_to_do() -> None:
 
 def test_what_a_task_is_for_comes_last() -> None:
     """After the end of the device there is nothing that could be called."""
-    ends = [long_plan(search(Balloon), number) for number in range(4, 25, 5)]
+    ends = [long_plan(search(Balloon), number) for number in range(5, 30, 6)]
     last = {part.steps[-1].verb for plan in ends if plan for part in plan.tasks[2:]}
 
     assert last == {"remove"}

@@ -211,6 +211,15 @@ def test_the_kernel_build_fills_as_many_pages_as_it_did() -> None:
     assert abs(zram.pool.pages_allocated / 20_650 - 159_954 / 413_035) < 0.03 * 0.387
 
 
+def test_halves_share_pages() -> None:
+    """Two and two, from the first on."""
+    zram = Zram(Memory.blank(64), Zram.Config(same_filled=0, sizes="halves"))
+
+    zram.swap_out(7)
+
+    assert zram.pool.pages_allocated == 4
+
+
 # What it declares.
 
 

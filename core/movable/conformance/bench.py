@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import deepcopy
 from random import Random
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 
 from movable.conformance.declared import Declared
 from movable.conformance.draw import arguments
+from movable.conformance.ground import make, scatter, settings
 from movable.conformance.witness import Lent, Witness
 from movable.errors import (
     AuditFailed,
@@ -66,7 +67,7 @@ class Bench:
         self.memory = Memory.blank(
             FRAMES, pageblock_order=PAGEBLOCK_ORDER, max_order=ORDERS, real_bytes=True
         )
-        self._scatter()
+        scatter(self.memory, LOW)
         self.in_use = self._frames_in_use()
         self.conservation = Conservation(self.memory)
         self.machine = Machine(self.memory, contract=False)
@@ -91,28 +92,11 @@ class Bench:
         self.machine.close()
         MAIN.forget_locks()
 
-    def _scatter(self) -> None:
-        """Leave the lowest frames free, and every other frame behind them.
-
-        A block that is free as a whole would be no target for compaction.
-        """
-        taken: list[Page] = []
-        with suppress(OutOfMemory):
-            while True:
-                taken.append(self.memory.alloc_page())
-        taken.sort(key=lambda page: page.pfn)
-        # What was freed last is allocated first.
-        for page in reversed(taken[:LOW] + taken[LOW::2]):
-            page.put()
-
     def _make(self) -> Any:
-        config = deepcopy(dict(self.declared.config))
-        model = getattr(self.kind, "Config", None)
         try:
-            settings: Any = model.model_validate(config) if model else config or None
-            self._given = settings, deepcopy(settings)
-            build: Any = lambda _, given: self.kind(self.lent, given)  # noqa: E731
-            return self.machine.add(self.name, build, settings)
+            config = settings(self.kind, self.declared.config)
+            self._given = config, deepcopy(config)
+            return make(self.machine, self.name, self.kind, self.lent, config)
         except MovableError:
             raise
         except Exception as error:
@@ -137,10 +121,7 @@ class Bench:
 
     def pages(self) -> list[Page]:
         """The pages that the driver has published, lowest first."""
-        words = self.memory.mem_map["mapping"][:FRAMES]
-        tagged = np.flatnonzero(words).tolist()
-        pages = (self.memory.page(pfn) for pfn in tagged)
-        return [page for page in pages if page.movable_tag and page.mapping is self.mapping]
+        return self.memory.published(self.mapping)
 
     def _frames_in_use(self) -> int:
         return int(np.count_nonzero(self.memory.mem_map["refcount"][:FRAMES]))

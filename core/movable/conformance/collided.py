@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ class DriverRaces:
 
     driver: ClassVar[type[Any]]
     config: ClassVar[Mapping[str, Any] | None] = None
+    variants: ClassVar[Sequence[Mapping[str, Any]] | None] = None
+    """Settings that collisions are played with besides, in turn with none."""
     expected_failures: ClassVar[Mapping[str, str] | None] = None
     teardown: ClassVar[str | None] = None
     worker: ClassVar[str | None] = None

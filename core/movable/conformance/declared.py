@@ -12,7 +12,7 @@ for them::
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -36,6 +36,9 @@ class Declared:
     """Check to the reason why it fails at present; one that does not fail is a failure."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """Settings that the driver is checked with; its defaults otherwise."""
+    variants: Sequence[Mapping[str, Any]] = ()
+    """Settings besides `config` that collisions are played with, too, in turn with none: a driver
+    that packs things differently then, say, or takes other locks."""
     teardown: str | None = None
     """The operation that ends the device; else one called as in `TEARDOWNS`."""
     worker: str | None = None

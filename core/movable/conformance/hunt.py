@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from itertools import cycle, islice, product, repeat
 from typing import Any
 
-from movable.conformance.collisions import Unprepared, plan_number
+from movable.conformance.collisions import plan_number
 from movable.conformance.culprit import Culprit
 from movable.conformance.declared import Declared
+from movable.conformance.draw import Unprepared
 from movable.conformance.plan import Plan
 from movable.conformance.stage import Stage
 from movable.conformance.strategies import DEPTHS, STRATEGIES

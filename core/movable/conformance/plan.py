@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 COMPACT, PUT_BACK, RECLAIM = "compact", "put back", "reclaim"
+ASYNC = "compact, without waiting"
 CALL, PRESSED = "call", "call, short of memory"
 
 
@@ -19,11 +20,20 @@ class Step(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    do: Literal["compact", "put back", "reclaim", "call", "call, short of memory"]
-    """`compact`: compact everything. `put back`: isolate what can be isolated, and put it back, as
-    a compaction does that is broken off. `reclaim`: free ordinary pages, or swap them to the driver
-    if it is for that; a plan with such a step has ordinary pages. `call`: one of the driver's
-    operations; short of memory, each of its allocations is preceded by a compaction."""
+    do: Literal[
+        "compact",
+        "compact, without waiting",
+        "put back",
+        "reclaim",
+        "call",
+        "call, short of memory",
+    ]
+    """`compact`: compact everything. `compact, without waiting`: move what can be moved at once, as
+    a task does first that wants a large block (MIGRATE_ASYNC). `put back`: isolate what can be
+    isolated, and put it back, as a compaction does that is broken off. `reclaim`: free ordinary
+    pages, or swap them to the driver if it is for that; a plan with such a step has ordinary pages.
+    `call`: one of the driver's operations; short of memory, each of its allocations is preceded by
+    a compaction."""
     verb: str = ""
     arguments: dict[str, Any] = Field(default_factory=dict)
 

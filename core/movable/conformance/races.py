@@ -42,7 +42,7 @@ class Violation:
         """Make small what was *found*, in *times* schedules, and tell it."""
         tape = _tape(search, found)
         where = (found.strategy, found.schedule, times, len(found.deviations))
-        return cls(tape, tape.story(search.kind), *where)
+        return cls(tape, tape.story(search.kind, search.declared), *where)
 
     def document(self) -> dict[str, Any]:
         """As `movable check --json` has it."""

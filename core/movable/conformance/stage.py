@@ -6,65 +6,46 @@ Each schedule finds memory and driver as they were when the plan's preparations 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from copy import deepcopy
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
-
-import numpy as np
 
 from movable.conformance.checkpoint import Checkpoint
 from movable.conformance.culprit import Culprit
 from movable.conformance.declared import Declared
 from movable.conformance.held import Held
-from movable.conformance.plan import COMPACT, PRESSED, PUT_BACK, RECLAIM, Part, Plan, Step
-from movable.conformance.watchdog import guarded, judged
-from movable.errors import (
-    BadInput,
-    OutOfMemory,
-)
-from movable.machine import Machine
-from movable.mm.memory import Memory
+from movable.conformance.plan import ASYNC, COMPACT, PUT_BACK, RECLAIM, Part, Plan, Step
+from movable.conformance.prepared import Prepared
+from movable.conformance.watchdog import judged
+from movable.hookspecs import MigrateMode
 from movable.mm.reclaim import Reclaim
 from movable.observers.lock_rules import LockRules
-from movable.operation import operations, swap_device
+from movable.operation import swap_device
 from movable.oracles.oracles import Audits, Oracles
-from movable.page import Page
 from movable.sched.exploration import Exploration, Strategy
 from movable.sched.lock_points import LockPoints
-from movable.sched.tasks import MAIN
 
-FRAMES, PAGEBLOCK_ORDER, ORDERS = 256, 3, 6
-LOW = 24
-"""Frames at the start of memory that are free: what the driver allocates first, and the compactor
-moves first."""
 ORDINARY = 24
 """Ordinary pages, where there is somebody to reclaim them."""
 MOST_STEPS = 5_000
 AUDITS: Audits = "at the end"
 
 
-class Stage:
+class Stage(Prepared):
     """The scene of one plan; there is one at a time, since whoever watches sees every point.
 
     :raises BadInput: the driver keeps something that cannot be put back between schedules.
     """
 
     def __init__(self, name: str, kind: type[Any], declared: Declared, plan: Plan) -> None:
-        self.name, self.kind, self.declared, self.plan = name, kind, declared, plan
-        self.memory = Memory.blank(FRAMES, pageblock_order=PAGEBLOCK_ORDER, max_order=ORDERS)
-        scatter(self.memory)
-        self.machine = Machine(self.memory, contract=False)
-        self.pressed = Pressed(self.memory)
-        self.culprit = Culprit(kind)
-        self.driver = guarded(self._make)
-        self.verbs = operations(self.driver)
+        super().__init__(name, kind, plan.config)
+        self.declared, self.plan, self.culprit = declared, plan, Culprit(kind)
         self.oracles = Oracles(self.memory, [self.driver], audits=AUDITS)
         self.exploration = Exploration(MOST_STEPS)
         self.error: Exception | None = None
         """What went wrong in the last schedule."""
         for step in plan.prepare:
-            self._call(step)
+            self.call(step)
         self.oracles.attach()
         if plan.reclaims:
             self._let_reclaim()
@@ -73,7 +54,6 @@ class Stage:
         worker = declared.worker_of(kind)
         self._flush = getattr(self.driver, worker) if worker else None
         self._work = [(part.name, self._task(part)) for part in plan.tasks]
-        self.pages = self.published()
         machine = [("memory", self.memory), ("machine", self.machine), ("lent", self.pressed)]
         outside = (self.memory.trace, self.memory.pages, self.oracles, self.oracles.contract)
         self.checkpoint = Checkpoint([("driver", self.driver), *machine], outside)
@@ -85,15 +65,7 @@ class Stage:
         """Watch no more."""
         self._points.stop()
         self.oracles.detach()
-        self.machine.close()
-        MAIN.forget_locks()
-
-    def _make(self) -> Any:
-        model = getattr(self.kind, "Config", None)
-        config = deepcopy(self.plan.config)
-        settings: Any = model.model_validate(config) if model else config or None
-        build: Any = lambda _, given: self.kind(self.pressed, given)  # noqa: E731
-        return self.machine.add(self.name, build, settings)
+        super().close()
 
     def _let_reclaim(self) -> None:
         """Have ordinary pages, and somebody who frees them, or swaps them to this driver.
@@ -106,12 +78,6 @@ class Stage:
         memory.vmscan = Reclaim(memory)
         if device:
             memory.vmscan.swapon(device)
-
-    def published(self) -> list[Page]:
-        """The pages that the driver has published, lowest first."""
-        words = self.memory.mem_map["mapping"][: self.memory.nr_frames]
-        pages = (self.memory.page(pfn) for pfn in np.flatnonzero(words).tolist())
-        return [p for p in pages if p.movable_tag and p.mapping is self.driver.mapping]
 
     # What tasks do.
 
@@ -127,34 +93,20 @@ class Stage:
     def _step(self, step: Step) -> Callable[[], None]:
         if step.do == COMPACT:
             return self.memory.compact_memory
+        if step.do == ASYNC:
+            return self._compact_async
         if step.do == PUT_BACK:
             return self._put_back
         if step.do == RECLAIM:
             return self._reclaim
-        return self._bound(step)
+        return self.bound(step)
 
-    def _bound(self, step: Step) -> Callable[[], None]:
-        verb = self.verbs[step.verb]
-        arguments = verb.validate(**step.arguments)
-        method, pressed = getattr(self.driver, step.verb), step.do == PRESSED
-
-        def call() -> None:
-            self.pressed.on = pressed
-            with suppress(OutOfMemory, BadInput):
-                method(**arguments)
-
-        return call
-
-    def _call(self, step: Step) -> None:
-        guarded(self._step(step))
-
-    @property
-    def mapping(self) -> Any:
-        """The driver's address space."""
-        return self.driver.mapping
+    def _compact_async(self) -> None:
+        with Held(self, self.pages(), MigrateMode.ASYNC) as held:
+            held.migrate()
 
     def _put_back(self) -> None:
-        with Held(self, self.published()):
+        with Held(self, self.pages()):
             pass
 
     def _reclaim(self) -> None:
@@ -206,36 +158,3 @@ class Stage:
         if self._flush:
             self._flush()
         self.oracles.at_end(self.exploration.tasks)
-
-
-class Pressed:
-    """The memory as the driver gets it: allocations may be preceded by a compaction."""
-
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
-        self.on = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._memory, name)
-
-    def alloc_page(self, movable: bool = True) -> Page:
-        """`movable.Memory.alloc_page`."""
-        if self.on:
-            self.on = False
-            self._memory.compact_memory()
-        return self._memory.alloc_page(movable)
-
-
-def scatter(memory: Memory) -> None:
-    """Leave the lowest frames free, and every other frame behind them.
-
-    A block that is free as a whole would be no target for compaction.
-    """
-    taken: list[Page] = []
-    with suppress(OutOfMemory):
-        while True:
-            taken.append(memory.alloc_page())
-    taken.sort(key=lambda page: page.pfn)
-    # What was freed last is allocated first.
-    for page in reversed(taken[:LOW] + taken[LOW::2]):
-        page.put()

@@ -119,14 +119,15 @@ class Tape(BaseModel):
             if then and then != now:
                 yield f"recorded with {package} {then}; this is {now}"
 
-    def replay(self, kind: type[Any]) -> tuple[str, str]:
+    def replay(self, kind: type[Any], declared: Declared | None = None) -> tuple[str, str]:
         """Play it with the driver as it is now: rule and message, empty if nothing goes wrong.
 
+        :param declared: what is said of the driver elsewhere than in its class `Conformance`.
         :raises TapeDiverged: it no longer fits.
         :raises BadInput: the driver has no such operations or settings any more.
         """
         self._known_to(kind)
-        declared = Declared.of(kind)
+        declared = declared or Declared.of(kind)
         told = Told(self.plan, self.deviations, self.lock_rules)
         rule, message, _ = play(self.driver, kind, declared, told)
         return rule, message
@@ -147,11 +148,11 @@ class Tape(BaseModel):
             problem = f"has other settings than the tape tells of: {error.errors()[0]['msg']}"
             raise BadInput(self.driver, problem) from error
 
-    def story(self, kind: type[Any]) -> str:
+    def story(self, kind: type[Any], declared: Declared | None = None) -> str:
         """What happens, step by step: of the page that it is about, if it is about one."""
         if not self.events:  # it was not played again, and would tell nothing more
             return self.message
-        stage = Stage(self.driver, kind, Declared.of(kind), self.plan)
+        stage = Stage(self.driver, kind, declared or Declared.of(kind), self.plan)
         biography = Biography()
         stage.mapping.attach(biography)
         try:

@@ -346,6 +346,10 @@ class Memory(Contiguous):
         """Kinds of memory, then the drivers' address spaces."""
         return views.owner_names(self)
 
+    def published(self, mapping: AddressSpace) -> list[Page]:
+        """The pages that a driver has published under *mapping*, lowest first."""
+        return [self.page(pfn) for pfn in views.published(self, mapping)]
+
     def buddyinfo(self) -> dict[str, list[int]]:
         """Free blocks by zone and order (/proc/buddyinfo)."""
         return views.buddyinfo(self)

@@ -25,6 +25,7 @@ from movable.page_flags import (
 )
 
 if TYPE_CHECKING:
+    from movable.mapping import AddressSpace
     from movable.mm.memory import Memory
 
 Array = Any
@@ -94,6 +95,14 @@ def owners(memory: Memory, start: int = 0, end: int | None = None) -> Array:
 def owner_names(memory: Memory) -> list[str]:
     """What the codes of :func:`owners` mean: kinds of memory, then the drivers' address spaces."""
     return [*OWNERS, *(mapping.name for mapping in memory.mappings)]
+
+
+def published(memory: Memory, mapping: AddressSpace) -> list[int]:
+    """Frame numbers of the pages that a driver has published under *mapping*."""
+    word = memory.word_of(mapping) | PAGE_MAPPING_MOVABLE
+    words = memory.mem_map["mapping"][: memory.nr_frames]
+    found: list[int] = np.flatnonzero(words == word).tolist()
+    return found
 
 
 def buddyinfo(memory: Memory) -> dict[str, list[int]]:

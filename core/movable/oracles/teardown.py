@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from movable.errors import ContractViolation
 from movable.mm.memory import Memory
 from movable.operation import operations
 from movable.page import Page
-from movable.page_flags import PAGE_MAPPING_MOVABLE
 
 TEARDOWNS = ("teardown", "destroy", "remove", "close")
 """What the operation is called that ends a device, if its class `Conformance` does not say."""
@@ -48,7 +45,7 @@ class Teardown:
         self.gone = True
         if hooks:
             raise self._broken("I21", hooks[0], "has returned while a hook is asked about the page")
-        for page in self._published():
+        for page in self.memory.published(self.mapping):
             if page.isolated:
                 detail = "has returned, and the VM has this page still, and will ask about it"
                 raise self._broken("I21", page, detail)
@@ -62,11 +59,6 @@ class Teardown:
         if self.gone:
             detail = f"asked about a page after {self.operation} has returned"
             raise ContractViolation("I21", repr(page), hook, detail)
-
-    def _published(self) -> list[Page]:
-        word = self.memory.word_of(self.mapping) | PAGE_MAPPING_MOVABLE
-        words = self.memory.mem_map["mapping"][: self.memory.nr_frames]
-        return [self.memory.page(pfn) for pfn in np.flatnonzero(words == word).tolist()]
 
     def _broken(self, rule: str, page: Page, detail: str) -> ContractViolation:
         return ContractViolation(rule, repr(page), f"{self.mapping.name}.{self.operation}", detail)

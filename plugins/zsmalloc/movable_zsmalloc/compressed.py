@@ -16,7 +16,12 @@ BUCKET = 256
 LAST = 3257
 """From this size on a page is stored as it is (`huge_class_size`)."""
 
-Sizes = Literal["kbuild-lzo-rle", "desktop-lzo", "desktop-lz4", "desktop-zstd", "mixed-files"]
+HALF = 2000
+"""A size of which two objects share a page."""
+
+Sizes = Literal[
+    "kbuild-lzo-rle", "desktop-lzo", "desktop-lz4", "desktop-zstd", "mixed-files", "halves"
+]
 """What was compressed, and by what:
 
 - `kbuild-lzo-rle`: a kernel tree, unpacked and built on zram. Above 1104 bytes from published
@@ -25,6 +30,8 @@ Sizes = Literal["kbuild-lzo-rle", "desktop-lzo", "desktop-lz4", "desktop-zstd", 
   text and numbers, measured for this project.
 - `mixed-files`: files, many of them compressed already, from a dump of classes of February 2016
   (linux-mm).
+- `halves`: nothing that exists. Each page is `HALF` as large, so that even a few objects have
+  neighbours, as they have in a pool of many: for tests.
 """
 
 PERCENT: dict[Sizes, tuple[float, ...]] = {
@@ -33,6 +40,7 @@ PERCENT: dict[Sizes, tuple[float, ...]] = {
     "desktop-lz4": (4.5, 2.1, 5.9, 18.0, 28.6, 4.4, 7.6, 4.0, 3.6, 4.1, 2.0, 0.5, 3.0, 11.6),
     "desktop-zstd": (5.6, 17.4, 33.9, 12.6, 5.2, 3.5, 4.6, 2.2, 2.3, 2.5, 0.6, 1.2, 3.0, 5.6),
     "mixed-files": (10.9, 2.0, 2.0, 2.1, 2.3, 3.9, 2.9, 2.8, 3.3, 1.0, 1.3, 0.8, 0.0, 64.5),
+    "halves": (0.0,) * (HALF // BUCKET) + (100.0,) + (0.0,) * (13 - HALF // BUCKET),
 }
 assert tuple(PERCENT) == get_args(Sizes)
 
@@ -49,6 +57,8 @@ class Compressor:
 
     def size(self) -> int:
         """The next page's size; 4096 if compressing it gains too little."""
+        if self.sizes == "halves":
+            return HALF
         bucket = bisect(self._sums, self.random.random() * self._sums[-1])
         if bucket == len(self._sums) - 1:
             return PAGE_SIZE

@@ -95,6 +95,7 @@ class Zram:
 
         impossible = {"refused": "since Linux 6.1.47 a page is isolated whenever it is asked for"}
         teardown = "reset"
+        variants = ({"sizes": "halves"},)
         costs = {"handle pinned": 12, "page copied": 350, "objects moved": 240, "zspage built": 370}
 
     def __init__(self, memory: Memory, config: Config | None = None) -> None:

@@ -1,0 +1,49 @@
+"""The hunt of one mistake, as a row of the table."""
+
+from __future__ import annotations
+
+from corpus.hunted import Hunted
+from corpus.mutant import catalogue
+from corpus.table import line
+
+
+def test_what_was_found_first_is_made_small() -> None:
+    """By whichever strategy: what another one would find is another mistake, perhaps."""
+    hunted = Hunted(catalogue()["X21"], 1, 640)
+    by = hunted.by("random")
+    first = hunted.first
+
+    assert first
+    assert by == {"schedules": [first[1].schedule], "rules": [first[1].rule]}
+    hunted.by("pct")
+    assert hunted.first is first
+    small = hunted.shrunk()
+    assert small is not None
+    assert small <= min(10, len(first[1].deviations))
+
+
+def test_a_row_says_what_it_cost() -> None:
+    """How much was tried, and what was not."""
+    row = {
+        "id": "X00",
+        "title": "none",
+        "seeds": 2,
+        "most": 2_500,
+        "random": {"schedules": [0, 70], "rules": ["I08"]},
+        "shrunk_to": None,
+    }
+
+    cells = [cell.strip() for cell in line(row).strip("|").split("|")]
+
+    assert cells == [
+        *("X00", "none", "2,500", "not tried", "not tried", "1/2, 70 (70-70)"),
+        *("not tried", "not tried", "I08", ""),
+    ]
+
+
+def test_where_nothing_is_found_nothing_is_small() -> None:
+    """And no schedule is named."""
+    hunted = Hunted(catalogue()["B32"], 1, 3)
+
+    assert hunted.by("fifo") == {"schedules": [0], "rules": []}
+    assert hunted.shrunk() is None
