@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
+from functools import partial
 from itertools import islice, pairwise
 from math import comb
 from random import Random
@@ -17,6 +19,7 @@ from movable.sched import Completion, RwLock, WorkQueue, frame_watch, lock_watch
 from movable.sched.dpor import Dpor
 from movable.sched.exploration import Exploration
 from movable.sched.page_lock import PageLock
+from movable.sched.strategies import Fifo
 
 
 @pytest.mark.parametrize(
@@ -389,6 +392,18 @@ def test_nobody_is_watched_any_more_when_it_is_over() -> None:
     orders = iter(Dpor(run))
     run.run([("a", lambda: wait_for(lambda: True, "nothing"))], next(orders))
     assert sched.active
-    orders.close()  # type: ignore[attr-defined]
+    orders.close()
 
     assert not sched.active
+
+
+def test_what_is_played_between_two_schedules_is_not_looked_at() -> None:
+    """Other tasks, for another purpose."""
+    run = Exploration()
+    with closing(iter(Dpor(run))) as orders:
+        run.run([(name, partial(touch, name, {}, 1)) for name in "abc"], next(orders))
+        second = next(orders)
+        run.run([("other", partial(touch, "other", {}, 2))], Fifo())
+        run.run([(name, partial(touch, name, {}, 1)) for name in "abc"], second)
+
+    assert len(run.tasks) == 3

@@ -42,7 +42,7 @@ def size(search: Search, plan: Plan) -> tuple[int, int]:
     """Steps in turn, and the movable pages that there are before."""
     stage = Stage(search.name, search.kind, search.declared, plan)
     try:
-        pages = len(stage.pages)
+        pages = len(stage.pages())
         stage.run(Fifo())
         return stage.exploration.steps, pages
     finally:

@@ -4,7 +4,7 @@
 
 Each row: how many schedules were played at most for each seed and strategy. Each cell: in how many
 of the seeds it was found, and the median of the schedules that took. Last, how many deviations are
-left of what was found first. What was found is kept in results.json, beside this file; `--kept`
+left of what was found first. What was found is kept in found.jsonl, beside this file; `--kept`
 prints that.
 """
 
@@ -20,18 +20,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
 
 TESTS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
 from corpus.hunted import STRATEGIES  # noqa: E402
 from corpus.mutant import Entry, catalogue  # noqa: E402
+from corpus.results import Results, Row  # noqa: E402
 
-RESULTS = Path(__file__).with_name("results.json")
+KEPT = Results(Path(__file__).with_name("found.jsonl"), "id", list(catalogue()))
 
 
-def hunt(entry: Entry, asked: Namespace) -> dict[str, Any]:
+def hunt(entry: Entry, asked: Namespace) -> Row:
     """One row, by a process of its own."""
     command = [sys.executable, "-m", "corpus.hunted", entry.id]
     command += ["--seeds", str(asked.seeds), "--schedules", str(asked.schedules)]
@@ -44,11 +44,11 @@ def hunt(entry: Entry, asked: Namespace) -> dict[str, Any]:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]
         return {"id": entry.id, "title": entry.title, "broke": last}
-    row: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    row: Row = json.loads(done.stdout.strip().splitlines()[-1])
     return row
 
 
-def cell(found: dict[str, Any] | None) -> str:
+def cell(found: Row | None) -> str:
     """Found in how many seeds, after how many schedules: their median, the least and the most."""
     if found is None:
         return "not tried"
@@ -59,7 +59,7 @@ def cell(found: dict[str, Any] | None) -> str:
     return f"{len(schedules)}/{len(found['schedules'])}, {median(schedules):.0f} ({span})"
 
 
-def line(row: dict[str, Any]) -> str:
+def line(row: Row) -> str:
     """One row of the table."""
     if "broke" in row:
         return f"| {row['id']} | {row['title']} | {row['broke']} |"
@@ -70,29 +70,15 @@ def line(row: dict[str, Any]) -> str:
     return " | ".join([f"| {row['id']}", row["title"], *cells, ", ".join(rules), f"{small} |"])
 
 
-def rows(asked: Namespace) -> Iterator[dict[str, Any]]:
+def rows(asked: Namespace) -> Iterator[Row]:
     """The rows, as they are found, or as they are kept."""
     if asked.kept:
-        yield from kept().values()
+        yield from KEPT.read().values()
         return
     entries = [entry for entry in catalogue().values() if not entry.not_expressible]
     wanted = [entry for entry in entries if not asked.numbers or entry.id in asked.numbers]
     with ThreadPoolExecutor(asked.jobs) as pool:
         yield from pool.map(lambda entry: hunt(entry, asked), wanted)
-
-
-def kept() -> dict[str, dict[str, Any]]:
-    """What was found before, by number."""
-    if not RESULTS.exists():
-        return {}
-    return {row["id"]: row for row in map(json.loads, RESULTS.read_text().splitlines())}
-
-
-def keep(row: dict[str, Any]) -> None:
-    """Put *row* in the place of what was found before."""
-    found = {**kept(), row["id"]: row}
-    lines = [json.dumps(found[number]) for number in catalogue() if number in found]
-    RESULTS.write_text("\n".join(lines) + "\n")
 
 
 def main() -> None:
@@ -110,7 +96,7 @@ def main() -> None:
     for row in rows(asked):
         print(line(row), flush=True)
         if not asked.kept:
-            keep(row)
+            KEPT.keep(row)
 
 
 if __name__ == "__main__":

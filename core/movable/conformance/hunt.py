@@ -208,16 +208,19 @@ def play_plan(search: Search, plan: Plan, how: tuple[str, int, bool], played: Hu
         raise
     except Exception as error:  # though it could be prepared before
         raise Unprepared(plan, error) from error
-    orders = Orders(stage.exploration, search, seed)
+    orders, again = Orders(stage.exploration, search, seed), Again(stage, played)
     try:
         with closing(iter(orders)) as each:
             for number, order in enumerate(islice(each, schedules)):
+                again.play()  # not before the strategy has learned from what was played
                 _play(stage, order, number < WITH_LOCK_RULES, played)
                 played.orders.add((seed, stage.exploration.digest()))
                 if (stop and played.found) or isinstance(stage.error, Endless):
                     break
                 if number % TWICE_EVERY == 0:
-                    _play_twice(stage, type(order).__name__, played)
+                    again.todo.append((type(order).__name__, tuple(stage.exploration.deviations)))
+            else:
+                again.play()
     finally:
         stage.close()
     played.plans[plan.collision] += 1
@@ -291,26 +294,35 @@ def _play(stage: Stage, order: Strategy, lock_rules: bool, played: Hunt) -> None
     played.endless += endless
 
 
-def _play_twice(stage: Stage, strategy: str, played: Hunt) -> None:
-    """See whether the order that was just played is the same schedule each time."""
-    took = tuple(stage.exploration.deviations)
-    first, second = Logged(took), Logged(took)
-    ends = [_end(stage, order) for order in (first, second)]
-    difference = first.difference(second)
-    if difference is None and ends[0] == ends[1] and "" not in ends:
-        return
-    detail = difference or "ends otherwise the second time"
-    message = str(not_the_same(stage.name, stage.culprit.suspects(), detail))
-    where = (played.schedules, strategy, False, True)
-    played.note(Found("same_twice", message, stage.plan, took, *where))
+class Again:
+    """Plays orders twice more, to see whether each is the same schedule every time.
 
+    :ivar todo: by which strategy, and the turns that it took.
+    """
 
-def _end(stage: Stage, order: Strategy) -> str:
-    """What came of a schedule; empty if it could not be gone through as told."""
-    error = stage.run(order)
-    if isinstance(error, TapeDiverged):
-        return ""
-    return f"{stage.state()} {error}"
+    def __init__(self, stage: Stage, played: Hunt) -> None:
+        self.stage, self.played = stage, played
+        self.todo: list[tuple[str, tuple[Deviation, ...]]] = []
+
+    def play(self) -> None:
+        """Play what there is, and note what is not the same."""
+        stage, played = self.stage, self.played
+        while self.todo:
+            strategy, took = self.todo.pop()
+            first, second = Logged(took), Logged(took)
+            ends = [self._end(order) for order in (first, second)]
+            difference = first.difference(second)
+            if difference is None and ends[0] == ends[1] and "" not in ends:
+                continue
+            detail = difference or "ends otherwise the second time"
+            message = str(not_the_same(stage.name, stage.culprit.suspects(), detail))
+            where = (played.schedules, strategy, False, True)
+            played.note(Found("same_twice", message, stage.plan, took, *where))
+
+    def _end(self, order: Logged) -> str:
+        """What came of a schedule; empty if it could not be gone through as told."""
+        error = self.stage.run(order)
+        return "" if isinstance(error, TapeDiverged) else f"{self.stage.state()} {error}"
 
 
 def not_the_same(name: str, suspects: list[str], detail: str) -> Misconduct:

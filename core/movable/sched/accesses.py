@@ -68,6 +68,7 @@ class Accesses:
         self._able: set[int] = set()
         self._woken: dict[int, range] = {}
         self._since = 0
+        self._looks = False
         self._pages: set[int] = set()
         """Frames that anybody has ever touched."""
 
@@ -89,7 +90,8 @@ class Accesses:
         sched.unsubscribe(self.passed)
 
     def begin(self) -> None:
-        """A schedule begins."""
+        """A schedule begins, and is looked at until :meth:`finish`."""
+        self._looks = True
         self.steps = []
         self._holders.clear()
         self._wanted.clear()
@@ -126,12 +128,13 @@ class Accesses:
             self._allocate(step)
 
     def finish(self) -> None:
-        """The schedule is over."""
+        """The schedule is over; what is played before the next is none of ours."""
         self.end_step()
         if self.steps:
             self._allocate(self.steps[-1])
         for step in self.steps:  # now that all are known
             self._read(step)
+        self._looks = False
 
     # What the tasks tell.
 
@@ -189,7 +192,7 @@ class Accesses:
     def _step(self) -> Step | None:
         """The step under way; one that began without anybody's choice begins here."""
         run = self.run
-        if not run.running or tasks.here is tasks.MAIN:
+        if not (run.running and self._looks) or tasks.here is tasks.MAIN:
             return None
         task = cast("Runner", tasks.here)
         if not self.steps or self.steps[-1].number != run.steps:

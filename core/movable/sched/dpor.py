@@ -15,7 +15,7 @@ spins (`sched.relax`) goes on when others have, not at once.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Generator, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -75,7 +75,7 @@ class Dpor:
     def __repr__(self) -> str:
         return f"<Dpor [{len(self._choices)} choices, {'' if self.complete else 'not '}complete]>"
 
-    def __iter__(self) -> Iterator[Dpor]:
+    def __iter__(self) -> Generator[Dpor]:
         """Once for each schedule to be played with it."""
         self._accesses.start()
         try:
