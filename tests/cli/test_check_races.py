@@ -135,12 +135,12 @@ def test_a_tape_of_another_version_is_played_and_says_so(
 
 def test_the_table_tells_the_story_and_ends_with_what_was_covered() -> None:
     """Also of a driver that would end the checker."""
-    answer = ask("exits", "--schedules", "40")
+    answer = ask("exits", "--schedules", "80")
 
     assert answer.exit_code == 1
     assert "returns, found by " in answer.stdout
     assert "\nexits: violates, with seed 0\n" in answer.stdout
-    assert answer.stdout.splitlines()[-1].startswith("40 schedules (mix, seed 0) of 1 plans, ")
+    assert answer.stdout.splitlines()[-1].startswith("80 schedules (mix, seed 0) of 1 plans, ")
 
 
 def test_a_driver_that_loops_is_a_finding() -> None:

@@ -19,6 +19,7 @@ from movable.conformance.collisions import (
     plan_number,
 )
 from movable.conformance.declared import Declared
+from movable.conformance.draw import Draw
 from movable.conformance.plan import ASYNC, COMPACT, PRESSED, PUT_BACK, Plan
 from movable.conformance.stage import Stage
 from movable.operation import operations
@@ -176,6 +177,16 @@ def pages(kind: type[Any], number: int) -> int:
         return len(scene.pages())
     finally:
         scene.close()
+
+
+def test_one_page_is_often_made_with_as_little_as_can_be() -> None:
+    """The last of a page's users is then the first; but not always."""
+    declared = Declared.of(Balloon)
+    draws = [Draw("balloon", Balloon, declared, Random(seed)) for seed in range(12)]
+    calls = [draw.prepare({}, 1) for draw in draws]
+    least = [{count for step in steps for count in step.arguments.values()} for steps in calls]
+
+    assert 2 <= least.count({1}) <= 10
 
 
 def test_each_operation_begins_in_turn() -> None:

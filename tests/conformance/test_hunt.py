@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -11,16 +12,21 @@ import pytest
 from conformance.races import Waits, Walks, search
 from movable import AddressSpace, MigrateMode, Page, hookimpl
 from movable.conformance.check import FAILED, Check
+from movable.conformance.collisions import plan_number
+from movable.conformance.declared import Declared
 from movable.conformance.hunt import (
     MOST_OF_A_PLAN,
     SCHEDULES_OF_A_PLAN,
+    WITH_LOCK_RULES,
     Hunt,
+    Orders,
     hunt,
     play_plan,
     rule_of,
 )
 from movable.conformance.plan import Part, Plan, Step
 from movable.conformance.races import Races
+from movable.conformance.stage import Stage
 from movable.conformance.strategies import STRATEGIES
 from movable.errors import AuditFailed, BadInput, ContractViolation, Deadlock, Livelock
 from movable.sched import point, relax
@@ -42,7 +48,32 @@ def test_it_finds_a_list_that_is_walked_without_its_lock() -> None:
 
     assert [one.rule for one in found] == ["I08"]
     assert found[0].deviations
-    assert not found[0].lock_rules
+    in_its_plan = (found[0].schedule - 1) % SCHEDULES_OF_A_PLAN
+    assert found[0].lock_rules is (in_its_plan < WITH_LOCK_RULES)
+
+
+def test_single_delays_chance_and_priorities_take_turns() -> None:
+    """So that no plan is left before each has been tried; delays until there are no more."""
+    plan = plan_number(3, "balloon", Balloon, Declared.of(Balloon), 0)
+    assert plan
+    stage = Stage("balloon", Balloon, Declared.of(Balloon), plan)
+    orders, kinds = Orders(stage.exploration, search(Balloon), "0"), list[str]()
+    try:
+        with closing(iter(orders)) as each:
+            for order in each:
+                assert stage.run(order) is None
+                kinds.append(type(order).__name__)
+                if kinds[-3:].count("Delays") == 0 and len(kinds) > 3:
+                    break
+    finally:
+        stage.close()
+
+    alone = kinds[-3:]
+    assert set(alone) == {"RandomWalk", "Pct"}
+    assert orders.complete == 1
+    assert set(kinds[:-3:2]) == {"Delays"}
+    assert set(kinds[1:-3:4]) == {"RandomWalk"}
+    assert set(kinds[3:-3:4]) == {"Pct"}
 
 
 def test_it_finds_a_lock_that_need_not_collide() -> None:

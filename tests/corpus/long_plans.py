@@ -21,7 +21,7 @@ MOST_POINTS = 120
 """Of a task that was made longer: a balloon of half the memory keeps a compactor busy for ever."""
 CALLS = 40
 """That are tried to make one task longer."""
-OF_TWO_TASKS = ("two compactors", "compactor and user")
+OF_TWO_TASKS = ("two compactors", "compactor and user", "two users")
 BEGIN_AND_END = 2
 """Steps of a schedule that are no points: its only task begins, and ends."""
 

@@ -30,7 +30,6 @@ BARREN = 4
 COMPACT, PUT_BACK, RECLAIM = Step(do="compact"), Step(do="put back"), Step(do="reclaim")
 ASYNC = Step(do="compact, without waiting")
 
-
 Kind = Callable[[Draw], tuple[Part, ...]]
 CPU0 = Part(name="cpu0", steps=(COMPACT,))
 CPU1 = Part(name="cpu1", steps=(COMPACT,))
@@ -59,6 +58,7 @@ COLLISIONS: dict[str, Kind] = {
     "two compactors": lambda draw: (CPU0, CPU1),
     "compactor and user": lambda draw: (CPU0, draw.users("user0")),
     "compactor and two users": lambda draw: (CPU0, draw.users("user0"), draw.users("user1")),
+    "two users": lambda draw: (draw.users("user0"), draw.users("user1")),
     "two compactors and user": lambda draw: (CPU0, CPU1, draw.users("user0")),
     "a compaction broken off": lambda draw: (
         Part(name="cpu0", steps=(PUT_BACK,)),

@@ -52,13 +52,15 @@ class Draw:
         """What users do until the driver has a few pages: *pages*, or up to twice as many."""
         steps: tuple[Step, ...] = ()
         ground, there = self._ground(config, steps), 0
+        # A page that is nearly empty, as often as not, where one page is all there is to be.
+        least = pages == 1 and self.random.random() < 0.5
         in_turn = cycle(self.random.sample(self.verbs, len(self.verbs)))
         try:
             for attempt in range(max(ATTEMPTS, 3 * len(self.verbs)) if self.verbs else 0):
                 if there >= pages or (there and attempt >= ATTEMPTS):
                     break
                 verb = self._grower() if self._growers else next(in_turn)
-                step = self.step(verb)
+                step = self.step(verb, least=least)
                 now = self._pages(ground, config, (*steps, step))
                 if there < now <= MOST_PAGES:
                     self._growers.append(verb)
@@ -96,10 +98,14 @@ class Draw:
     def _grower(self) -> Operation:
         return self.random.choice(self._growers if self.random.random() < 0.75 else self.verbs)
 
-    def step(self, verb: Operation | None = None, do: Any = "call") -> Step:
-        """One call, of *verb* or any, with arguments by chance."""
+    def step(self, verb: Operation | None = None, do: Any = "call", *, least: bool = False) -> Step:
+        """One call, of *verb* or any, with arguments by chance; numbers as small as can be, if
+        *least*, but not 0."""
         verb = verb or self.random.choice(self.verbs)
-        return Step(do=do, verb=verb.name, arguments=arguments(verb, self.random))
+        values = arguments(verb, self.random)
+        if least:
+            values |= {one.name: _least(one) for one in verb.arguments if one.type is int}
+        return Step(do=do, verb=verb.name, arguments=values)
 
     def users(self, name: str, do: Any = "call") -> Part:
         """A task that makes one to three calls."""
@@ -126,6 +132,11 @@ def _preparations(config: dict[str, Any], steps: tuple[Step, ...]) -> Plan:
 def arguments(verb: Operation, random: Random) -> dict[str, Any]:
     """A value for each argument of *verb*."""
     return {argument.name: _value(argument, random) for argument in verb.arguments}
+
+
+def _least(argument: Argument) -> int:
+    low, high = argument.limits
+    return max(low, min(1, high))
 
 
 def _value(argument: Argument, random: Random) -> Any:
