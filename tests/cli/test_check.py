@@ -36,7 +36,7 @@ def test_a_driver_that_conforms_is_exit_code_0() -> None:
     assert answer.exit_code == 0
     verdict, covered = answer.stdout.splitlines()[-2:]
     assert verdict == "z3fold: conforms, with seed 0"
-    assert covered.startswith("320 schedules (mix, seed 0) of 1 plans, ")
+    assert covered.startswith("320 schedules (mix, seed 0) of 2 plans, ")
     assert "D18     not exercised" in answer.stdout.replace("                ", "  ")
 
 
