@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from conformance.races import Walks
 from movable import registry
 from movable.cli import main
 from movable.conformance import races, watchdog
+from movable.conformance.plan import Plan
 from movable_balloon import Balloon
 
 
@@ -24,6 +26,9 @@ class Renamed(Walks):
 
 
 DRIVERS = {"walks": Walks, "renamed": Renamed, "exits": Exits, "loops": Loops, "pond": Balloon}
+
+WALKS = ("walks", "--seed", "3", "--schedules", "960")
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -45,8 +50,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     folder = tmp_path_factory.mktemp("found") / "tapes"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "load", DRIVERS.__getitem__)
-        words = ("--seed", "2", "--schedules", "960", "--tapes", folder, "--json")
-        return ask("walks", *words), folder
+        return ask(*WALKS, "--tapes", folder, "--json"), folder
 
 
 def test_a_race_is_exit_code_1_and_in_the_document(found: tuple[Any, Path]) -> None:
@@ -67,6 +71,26 @@ def test_a_race_is_exit_code_1_and_in_the_document(found: tuple[Any, Path]) -> N
     [row] = [row for row in document["checks"] if row["id"] == "I08"]
     assert row["status"] == "failed"
     assert row["detail"].startswith("in a race (")
+
+
+@pytest.mark.parametrize("text", ["README.md", "core/docs/races.md"])
+def test_the_story_that_is_shown_is_a_real_one(text: str, found: tuple[Any, Path]) -> None:
+    """To the letter."""
+    [block] = re.findall(
+        r"^I08, found by .*?(?=^```)", (ROOT / text).read_text(), re.MULTILINE | re.DOTALL
+    )
+    heading, plan, *story = block.splitlines()
+    [violation] = json.loads(found[0].stdout)["violations"]
+    plan_told, told = str(Plan.model_validate(violation["tape"]["plan"])), violation["story"]
+    turns = f"from {violation['shrunk_from']} to {violation['shrunk_to']} turns"
+
+    assert heading.startswith(f"I08, found by {violation['strategy']} and made small {turns} ")
+    assert (plan, story) == (plan_told, told)
+
+
+def test_readme_says_what_was_asked() -> None:
+    """Or nobody could see the same."""
+    assert f"$ movable check {' '.join(WALKS)}\n" in (ROOT / "README.md").read_text()
 
 
 def test_each_finding_has_a_tape(found: tuple[Any, Path]) -> None:

@@ -30,6 +30,14 @@ class Hunted:
         self.declared = Declared(**vars(Declared.of(self.kind)) | {"config": entry.config})
         self.first: tuple[Any, Any] | None = None
 
+    def alone(self) -> list[str]:
+        """Rules and checks that fail in the scenes of `movable check`, before any schedule."""
+        from movable.conformance.check import FAILED, check
+
+        report = check(self.kind, declared=self.declared)
+        failed = [row for row in report.checks if row.status == FAILED]
+        return sorted({row.id for row in (*failed, *report.missed)})
+
     def by(self, strategy: str) -> dict[str, Any]:
         """For each seed: after how many schedules it was found (0: it was not); by which rules."""
         most = min(self.most, MOST_IN_TURN) if strategy == "fifo" else self.most
@@ -78,7 +86,7 @@ def main() -> None:
             sys.path.insert(0, engine)
         hunted = Hunted(entry, asked.seeds, asked.schedules)
         row: dict[str, Any] = {"id": entry.id, "title": entry.title}
-        row |= {"seeds": asked.seeds, "most": asked.schedules}
+        row |= {"seeds": asked.seeds, "most": asked.schedules, "alone": hunted.alone()}
         for strategy in asked.strategies:
             row[strategy] = hunted.by(strategy)
         row["shrunk_to"] = hunted.shrunk()

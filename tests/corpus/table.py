@@ -2,7 +2,8 @@
 
     python tests/corpus/table.py --seeds 20 --schedules 10000 --jobs 2 [NUMBER ...]
 
-Each row: how many schedules were played at most for each seed and strategy. Each cell: in how many
+Each row: what `movable check` sees before any schedule, with one task at work, and how many
+schedules were played at most for each seed and strategy. Each cell: in how many
 of the seeds it was found, and the median of the schedules that took. Last, how many deviations are
 left of what was found first. What was found is kept in found.jsonl, beside this file; `--kept`
 prints that.
@@ -65,7 +66,11 @@ def line(row: Row) -> str:
         return f"| {row['id']} | {row['title']} | {row['broke']} |"
     tried = [row[strategy] for strategy in STRATEGIES if strategy in row]
     rules = sorted({rule for found in tried for rule in found["rules"]})
-    cells = [f"{row['most']:,}", *(cell(row.get(strategy)) for strategy in STRATEGIES)]
+    cells = [
+        ", ".join(row["alone"]),
+        f"{row['most']:,}",
+        *(cell(row.get(strategy)) for strategy in STRATEGIES),
+    ]
     small = "" if row["shrunk_to"] is None else str(row["shrunk_to"])
     return " | ".join([f"| {row['id']}", row["title"], *cells, ", ".join(rules), f"{small} |"])
 
@@ -91,8 +96,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--kept", action="store_true")
     asked = parser.parse_args()
-    print(f"| mistake | | schedules | {' | '.join(STRATEGIES)} | seen by | shrunk to |")
-    print("|---" * (len(STRATEGIES) + 5) + "|")
+    print(f"| mistake | | alone | schedules | {' | '.join(STRATEGIES)} | seen by | shrunk to |")
+    print("|---" * (len(STRATEGIES) + 6) + "|")
     for row in rows(asked):
         print(line(row), flush=True)
         if not asked.kept:

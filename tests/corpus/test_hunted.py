@@ -29,6 +29,7 @@ def test_a_row_says_what_it_cost() -> None:
         "title": "none",
         "seeds": 2,
         "most": 2_500,
+        "alone": ["I20", "torn_down"],
         "random": {"schedules": [0, 70], "rules": ["I08"]},
         "shrunk_to": None,
     }
@@ -36,7 +37,7 @@ def test_a_row_says_what_it_cost() -> None:
     cells = [cell.strip() for cell in line(row).strip("|").split("|")]
 
     assert cells == [
-        *("X00", "none", "2,500", "not tried", "not tried", "1/2, 70 (70-70)"),
+        *("X00", "none", "I20, torn_down", "2,500", "not tried", "not tried", "1/2, 70 (70-70)"),
         *("not tried", "not tried", "I08", ""),
     ]
 
@@ -47,3 +48,11 @@ def test_where_nothing_is_found_nothing_is_small() -> None:
 
     assert hunted.by("fifo") == {"schedules": [0], "rules": []}
     assert hunted.shrunk() is None
+
+
+def test_what_one_task_shows_needs_no_schedule() -> None:
+    """And what takes two, none of the scenes shows."""
+    alone = {number: Hunted(catalogue()[number], 1, 0).alone() for number in ("X08", "B31")}
+
+    assert "I10" in alone["X08"]
+    assert alone["B31"] == []
