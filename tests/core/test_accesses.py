@@ -1,4 +1,4 @@
-"""What steps touch besides pages and locks: memory, frames that are gone over, what is waited for."""
+"""What steps touch besides pages: memory, frames that are gone over, what they wait for."""
 
 from __future__ import annotations
 
