@@ -25,18 +25,20 @@ class Hunted:
     def __init__(self, entry: Entry, seeds: int, most: int) -> None:
         from movable.conformance.declared import Declared
 
-        self.seeds, self.most = seeds, most
+        self.entry, self.seeds, self.most = entry, seeds, most
         self.kind = entry.driver_class()
         self.declared = Declared(**vars(Declared.of(self.kind)) | {"config": entry.config})
         self.first: tuple[Any, Any] | None = None
 
     def alone(self) -> list[str]:
-        """Rules and checks that fail in the scenes of `movable check`, before any schedule."""
+        """Rules and checks that fail in the scenes of `movable check`, before any schedule; and
+        stages that are never seen, if that is what the mistake prevents."""
         from movable.conformance.check import FAILED, check
 
         report = check(self.kind, declared=self.declared)
-        failed = [row for row in report.checks if row.status == FAILED]
-        return sorted({row.id for row in (*failed, *report.missed)})
+        failed = {row.id for row in report.checks if row.status == FAILED}
+        missed = {row.id for row in report.missed}
+        return sorted(failed | missed & set(self.entry.invariants))
 
     def by(self, strategy: str) -> dict[str, Any]:
         """For each seed: after how many schedules it was found (0: it was not); by which rules."""

@@ -111,11 +111,17 @@ def hunted(name: str, schedules: int, pool: Executor, progress: Progress) -> Row
         "states": races.states,
         "states_missed": [f"{state.value}: {event.value}" for state, event in races.missed],
         "point_pairs": [len(hunt.pairs), len(reachable)],
-        "point_pairs_missed": sorted(map(list, reachable - hunt.pairs)),
+        "point_pairs_missed": by_first(reachable - hunt.pairs),
         "violations": [
             Violation.of(search, found, hunt.times[found.rule]).document() for found in hunt.found
         ],
     }
+
+
+def by_first(pairs: set[tuple[str, str]]) -> dict[str, list[str]]:
+    """Points at which a task was left, to those from which no other went on then."""
+    left = sorted({first for first, _ in pairs})
+    return {first: sorted(to for one, to in pairs if one == first) for first in left}
 
 
 def line(row: Row) -> str:
