@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import random
+import signal
 import threading
 from collections.abc import Iterator
 from typing import Any
