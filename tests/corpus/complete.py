@@ -11,7 +11,7 @@ beside this file; `--kept` prints that.
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
@@ -23,12 +23,10 @@ TESTS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
 from corpus.checked import ALL, search_in  # noqa: E402
-from corpus.results import Results, Row  # noqa: E402
+from corpus.long_plans import pages, steps  # noqa: E402
+from corpus.results import Results, Row, command_line, table  # noqa: E402
 from movable.conformance.collisions import COLLISIONS, applicable, plan_number  # noqa: E402
-from movable.conformance.hunt import Hunt, Search, play_plan  # noqa: E402
-from movable.conformance.plan import Plan  # noqa: E402
-from movable.conformance.stage import Stage  # noqa: E402
-from movable.sched.strategies import Fifo  # noqa: E402
+from movable.conformance.hunt import Hunt, play_plan  # noqa: E402
 
 DELAYS = 2
 MOST = 40_000
@@ -36,17 +34,6 @@ MOST = 40_000
 PLACES = [f"{name}: {collision}" for name, collision in product(ALL, COLLISIONS)]
 KEPT = Results(Path(__file__).with_name("complete.jsonl"), "place", PLACES)
 HEADINGS = ("driver: collision", "tasks", "pages", "steps", "schedules", "complete for", "alarms")
-
-
-def size(search: Search, plan: Plan) -> tuple[int, int]:
-    """Steps in turn, and the movable pages that there are before."""
-    stage = Stage(search.name, search.kind, search.declared, plan)
-    try:
-        pages = len(stage.pages())
-        stage.run(Fifo())
-        return stage.exploration.steps, pages
-    finally:
-        stage.close()
 
 
 def play(place: str) -> Row:
@@ -60,14 +47,14 @@ def play(place: str) -> Row:
     plan = plan_number(number, search.name, search.kind, search.declared, search.seed)
     if plan is None:
         return {}
-    played, (steps, pages) = Hunt(), size(search, plan)
+    played = Hunt()
     play_plan(search, plan, (f"{search.seed}/complete", MOST, False), played)
     return {
         "place": place,
         "plan": str(plan),
         "tasks": len(plan.tasks),
-        "pages": pages,
-        "steps": steps,
+        "pages": pages(search, plan),
+        "steps": steps(search, plan),
         "longest": played.longest,
         "schedules": played.schedules,
         "complete": played.delays[0],
@@ -88,7 +75,7 @@ def rows(asked: Namespace) -> Iterator[Row]:
     if asked.kept:
         yield from KEPT.read().values()
         return
-    places = [place for place in PLACES if place.split(":")[0] in (asked.drivers or ALL)]
+    places = [place for place in PLACES if place.split(":")[0] in (asked.names or ALL)]
     # Not forked: greenlets do not survive a fork.
     with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
         for row in pool.map(play, places):
@@ -99,16 +86,7 @@ def rows(asked: Namespace) -> Iterator[Row]:
 
 def main() -> None:
     """The table as Markdown, and how much it was."""
-    parser = ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("drivers", nargs="*", metavar="DRIVER")
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--kept", action="store_true")
-    asked = parser.parse_args()
-    print(f"| {' | '.join(HEADINGS)} |\n{'|---' * len(HEADINGS)}|")
-    found = []
-    for row in rows(asked):
-        print(line(row), flush=True)
-        found.append(row)
+    found = table(HEADINGS, rows(command_line(__doc__, "DRIVER").parse_args()), line)
     complete = sum(row["complete"] == DELAYS for row in found)
     schedules = sum(row["schedules"] for row in found)
     print(f"\n{complete} of {len(found)} plans in every order, {schedules:,} schedules")

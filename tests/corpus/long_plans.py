@@ -7,6 +7,7 @@ anyway, until the task passes thirty points if nobody else is there.
 
 from __future__ import annotations
 
+from contextlib import closing
 from random import Random
 
 from movable.conformance.collisions import FEWEST_PAGES, Wanted, applicable, draw_plan
@@ -42,22 +43,26 @@ def long_plan(search: Search, number: int) -> Plan | None:
 
 def pages(search: Search, plan: Plan) -> int:
     """How many pages the driver has published when the tasks begin."""
-    stage = Stage(search.name, search.kind, search.declared, plan)
-    try:
+    with staged(search, plan) as stage:
         return len(stage.pages())
-    finally:
-        stage.close()
 
 
 def points(search: Search, plan: Plan, part: Part) -> int:
     """How many points *part* passes where *plan* begins, if nobody else does anything."""
     alone = plan.model_copy(update={"tasks": (part,)})
-    stage = Stage(search.name, search.kind, search.declared, alone)
-    try:
+    return steps(search, alone) - BEGIN_AND_END
+
+
+def steps(search: Search, plan: Plan) -> int:
+    """How many steps *plan* takes when everybody comes in turn."""
+    with staged(search, plan) as stage:
         stage.run(Fifo())
-        return stage.exploration.steps - BEGIN_AND_END
-    finally:
-        stage.close()
+        return stage.exploration.steps
+
+
+def staged(search: Search, plan: Plan) -> closing[Stage]:
+    """*plan*, ready to be played."""
+    return closing(Stage(search.name, search.kind, search.declared, plan))
 
 
 def _longer(search: Search, plan: Plan, part: Part, draw: Draw) -> Part:

@@ -15,7 +15,7 @@ import json
 import os
 import subprocess
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,9 +27,10 @@ sys.path.insert(0, str(TESTS))
 
 from corpus.hunted import STRATEGIES  # noqa: E402
 from corpus.mutant import Entry, catalogue  # noqa: E402
-from corpus.results import Results, Row  # noqa: E402
+from corpus.results import Results, Row, command_line, table  # noqa: E402
 
 KEPT = Results(Path(__file__).with_name("found.jsonl"), "id", list(catalogue()))
+HEADINGS = ("mistake", "", "alone", "schedules", *STRATEGIES, "seen by", "shrunk to")
 
 
 def hunt(entry: Entry, asked: Namespace) -> Row:
@@ -81,27 +82,20 @@ def rows(asked: Namespace) -> Iterator[Row]:
         yield from KEPT.read().values()
         return
     entries = [entry for entry in catalogue().values() if not entry.not_expressible]
-    wanted = [entry for entry in entries if not asked.numbers or entry.id in asked.numbers]
+    wanted = [entry for entry in entries if not asked.names or entry.id in asked.names]
     with ThreadPoolExecutor(asked.jobs) as pool:
-        yield from pool.map(lambda entry: hunt(entry, asked), wanted)
+        for row in pool.map(lambda entry: hunt(entry, asked), wanted):
+            KEPT.keep(row)
+            yield row
 
 
 def main() -> None:
     """The table as Markdown, row by row."""
-    parser = ArgumentParser()
-    parser.add_argument("numbers", nargs="*")
+    parser = command_line(__doc__, "NUMBER")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--schedules", type=int, default=10_000)
     parser.add_argument("--strategies", nargs="+", default=STRATEGIES, choices=STRATEGIES)
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--kept", action="store_true")
-    asked = parser.parse_args()
-    print(f"| mistake | | alone | schedules | {' | '.join(STRATEGIES)} | seen by | shrunk to |")
-    print("|---" * (len(STRATEGIES) + 6) + "|")
-    for row in rows(asked):
-        print(line(row), flush=True)
-        if not asked.kept:
-            KEPT.keep(row)
+    table(HEADINGS, rows(parser.parse_args()), line)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ with every row and pair that was not reached; `--kept` prints that.
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -25,7 +25,7 @@ sys.path.insert(0, str(TESTS))
 
 from corpus.checked import ALL, search_in  # noqa: E402
 from corpus.long_plans import POINTS, TASKS, long_plan  # noqa: E402
-from corpus.results import Results, Row  # noqa: E402
+from corpus.results import Results, Row, command_line, table  # noqa: E402
 from movable.cli.progress import Progress  # noqa: E402
 from movable.conformance.collisions import FEWEST_PAGES  # noqa: E402
 from movable.conformance.hunt import Hunt, Search, play_plan  # noqa: E402
@@ -166,7 +166,7 @@ def rows(asked: Namespace) -> Iterator[Row]:
         ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool,
         Progress() as progress,
     ):
-        for name in asked.drivers or ALL:
+        for name in asked.names or ALL:
             found = hunted(name, asked.schedules, pool, progress)
             KEPT.keep(found)
             yield found
@@ -174,17 +174,9 @@ def rows(asked: Namespace) -> Iterator[Row]:
 
 def main() -> None:
     """The table as Markdown, driver by driver, and then the story of every alarm."""
-    parser = ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("drivers", nargs="*", metavar="DRIVER")
+    parser = command_line(__doc__, "DRIVER")
     parser.add_argument("--schedules", type=int, default=125_000, help="of each driver")
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--kept", action="store_true")
-    asked = parser.parse_args()
-    print(f"| {' | '.join(HEADINGS)} |\n{'|---' * len(HEADINGS)}|")
-    found = []
-    for row in rows(asked):
-        print(line(row), flush=True)
-        found.append(row)
+    found = table(HEADINGS, rows(parser.parse_args()), line)
     print(missed(found))
     for row in found:
         for violation in row["violations"]:
