@@ -34,7 +34,7 @@ from movable.mm.kcompactd import Kcompactd
 from movable.mm.profile import ALLOCATOR_FIELDS, PROFILES, Profile
 from movable.mm.vmscan import HeldBack, NothingToReclaim
 from movable.page import Page
-from movable.page_flags import NO_ZONE, PAGE_MAPPING_MOVABLE, ZONE_SHIFT
+from movable.page_flags import NO_ZONE, PAGE_MAPPING_MOVABLE, ZONE_SHIFT, PG_isolated, PG_locked
 from movable.page_list import PageList
 from movable.sched import lock_watch, tasks
 from movable.sched.lock_watch import watchers
@@ -206,7 +206,17 @@ class Memory(Contiguous):
         self.mappings.append(mapping)
 
     def release(self, pfn: int) -> None:
-        """Free a page whose last reference was just dropped."""
+        """Free a page whose last reference was just dropped.
+
+        :raises ContractViolation: it was not the caller's to drop; the page is not freed.
+        """
+        flags = self.mem_map["flags"][pfn]
+        if flags & (PG_isolated | PG_locked):
+            # A compactor may have it listed; freed, it would stand on two lists.
+            self.mem_map["refcount"][pfn] = 1
+            held = "the VM has it isolated" if flags & PG_isolated else "it is locked"
+            detail = f"{held}: the last reference is not the caller's to drop"
+            raise ContractViolation("I10", repr(self.page(pfn)), "put", detail)
         if sched.active:
             try:
                 sched.point("freed", self.page(pfn))

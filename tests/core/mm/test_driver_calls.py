@@ -25,6 +25,8 @@ class Rude(Scripted):
     answer: Any = None
     error: Exception | None = None
     unlocks = ""
+    puts = 0
+    """References that it drops, of which at most one is its own."""
 
     @hookimpl
     def isolate_page(self, page: Page, mode: IsolateMode) -> bool:
@@ -49,6 +51,8 @@ class Rude(Scripted):
     def _misbehave(self, page: Page, newpage: Page) -> Any:
         if self.unlocks:
             {"page": page, "newpage": newpage}[self.unlocks].unlock()
+        for _ in range(self.puts):
+            page.put()
         if self.error:
             raise self.error
         return self.answer
@@ -133,6 +137,19 @@ def test_a_hook_must_return_with_the_page_locked(hook: str, unlocks: str, answer
     assert "unlocked" in error.detail
     assert (page.locked, isolated_pages(memory, driver)) == (False, 0)
     memory.validate()
+
+
+@pytest.mark.parametrize("hook", ["isolate_page", "migratepage"])
+def test_the_reference_of_the_vm_is_not_dropped(hook: str) -> None:
+    """A page that is freed while a compactor has it listed would end up on two lists, along one of
+    which compiled code never comes to the end."""
+    error, memory, driver, page = broken(hook=hook, puts=2)
+
+    assert (error.rule, error.call) == ("I10", "put")
+    assert "not the caller's to drop" in error.detail
+    assert isolated_pages(memory, driver) == 0
+    memory.validate()
+    assert page.refcount == 0  # and freed by the VM
 
 
 def test_the_first_of_several_mistakes_is_named() -> None:
