@@ -1,6 +1,7 @@
 """Linux's migration of pages that drivers own: a contract, a memory manager, and your driver.
 
-What a driver imports stands here; errors are in :mod:`movable.errors`.
+What a driver imports stands here; errors are in :mod:`movable.errors`, the flags of a request for
+memory in :mod:`movable.gfp`.
 """
 
 from typing import TYPE_CHECKING

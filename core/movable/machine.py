@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from movable.errors import AuditFailed, BadInput, hint
+from movable.gfp import GFP_KERNEL
 from movable.invariant import hold_invariants
 from movable.mm.daemons import Daemons
-from movable.mm.gfp import GFP_KERNEL
 from movable.mm.reserve import Reserve
 from movable.observers.contract import Contract
 from movable.operation import Operation, operations, reader, swap_device

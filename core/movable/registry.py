@@ -9,6 +9,7 @@ an absence, never a traceback.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, entry_points, version
@@ -66,8 +67,17 @@ def load(name: str) -> type[Any]:
 
 def name_of(cls: type[Any]) -> str | None:
     """The name under which *cls* is offered; None if no installed distribution does."""
-    value = f"{cls.__module__}:{cls.__qualname__}"
-    return next((point.name for point in entry_points(group=GROUP) if point.value == value), None)
+    package = cls.__module__.partition(".")[0]
+    offered = (p for p in entry_points(group=GROUP) if p.module.partition(".")[0] == package)
+    # A package may offer under its own name what it defines in one of its modules.
+    return next((point.name for point in offered if _loads(point, cls)), None)
+
+
+def _loads(point: EntryPoint, cls: type[Any]) -> bool:
+    found: Any = sys.modules.get(point.module)
+    for name in point.attr.split("."):
+        found = getattr(found, name, None)
+    return found is cls
 
 
 def _offers() -> dict[str, list[EntryPoint]]:

@@ -12,6 +12,7 @@ from movable.conformance import DriverRaces
 from movable.conformance.tape import Tape
 from movable.registry import name_of
 from movable_balloon import Balloon
+from movable_zsmalloc import Zram
 
 
 class OfBalloon(DriverRaces):
@@ -91,3 +92,4 @@ def test_there_is_a_test_for_each_collision(kind: type[Any]) -> None:
 def test_a_tape_is_played_again_under_the_installed_name() -> None:
     """So that the command can be copied from the failure."""
     assert (name_of(Balloon), name_of(Walks)) == ("balloon", None)
+    assert name_of(Zram) == "zsmalloc"  # which defines it in a module of its own

@@ -46,13 +46,14 @@ def test_its_story_ends_with_what_went_wrong() -> None:
     lines = recorded().story(Walks).splitlines()
 
     assert lines[0].startswith("What happened to page ")
-    assert {"cpu0:", "user0:"} <= set(lines)
+    assert "cpu0:" in lines
+    assert any(line in lines for line in ("user0:", "user1:"))
     assert lines[-1].endswith("[I08; see: movable explain I08]")
 
 
 def test_with_the_mistake_mended_it_no_longer_fits() -> None:
     """Then it says at which step, and what it expected there."""
-    with pytest.raises(TapeDiverged, match=r"at step \d+: expected user0 at 'walks'"):
+    with pytest.raises(TapeDiverged, match=r"at step \d+: expected user. at 'walks'"):
         recorded().replay(Balloon)
 
 

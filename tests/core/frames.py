@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 
 from movable import (
     AddressSpace,
@@ -15,6 +15,7 @@ from movable import (
     reads_back,
 )
 from movable.errors import OutOfMemory
+from movable.gfp import GFP_HIGHUSER_MOVABLE
 from movable.page import Column
 from movable.page_flags import PG_isolated
 from movable.sched import point
@@ -41,12 +42,18 @@ class Frames:
     def page(self, pfn: int) -> Page:
         return Page(self, pfn)
 
-    def alloc_page(self, movable: bool = True) -> Page:
+    def alloc_page(self, gfp: int = GFP_HIGHUSER_MOVABLE) -> Page:
         for pfn in range(self.size):
             if not self.refcount[pfn]:
                 self.refcount[pfn], self.content[pfn] = 1, pfn
                 return self.page(pfn)
         raise OutOfMemory("all frames are in use")
+
+    def adjust_managed_page_count(self, page: Page, count: int) -> None:
+        """There is no zone to count."""
+
+    def register_oom_notifier(self, notify: Callable[[], int]) -> None:
+        """Nobody is ever killed here."""
 
     def mapping_of(self, word: int) -> AddressSpace | None:
         return self.spaces[word >> 4] if word >> 4 < len(self.spaces) else None

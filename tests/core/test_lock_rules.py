@@ -20,7 +20,7 @@ from movable import (
     point,
 )
 from movable.errors import ContractViolation
-from movable.mm.gfp import GFP_KERNEL, GFP_NOWAIT
+from movable.gfp import GFP_KERNEL, GFP_NOWAIT
 from movable.mm.memory import Memory
 from movable.observers.lock_rules import Hook, LockRules
 from movable.sched import Race
@@ -220,17 +220,6 @@ def test_a_page_that_nobody_can_isolate_may_be_locked_meanwhile(
     page.unlock()
 
     assert rules.allocations == {}
-
-
-def test_a_page_that_was_freed_is_not_locked_any_more(memory: Memory, rules: LockRules) -> None:
-    """Freeing resets its flags, whoever forgot to unlock it."""
-    page = memory.alloc_page()
-    page.lock()
-    page.put()
-
-    memory.alloc_page()
-
-    assert not page.locked
 
 
 @pytest.mark.parametrize(("hook", "rule"), [*zip(HOOKS, ("D08", "L07", "L07"), strict=True)])

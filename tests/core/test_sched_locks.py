@@ -79,6 +79,33 @@ def test_trylock_says_whether_the_lock_was_free(kind: Callable[[], Mutex | SpinL
     assert not lock.is_locked()
 
 
+@pytest.mark.parametrize("ask", ["write_lock", "read_lock", "lock"])
+def test_a_holder_can_see_that_somebody_spins_for_its_lock(ask: str) -> None:
+    """And who has it at last spins no more (spin_is_contended())."""
+    lock = SpinLock() if ask == "lock" else RwLock()
+    take, leave = ("lock", "unlock") if ask == "lock" else ("write_lock", "write_unlock")
+    seen: list[bool] = []
+
+    def hold() -> None:
+        getattr(lock, take)()
+        seen.append(lock.is_contended())
+        point("held")
+        seen.append(lock.is_contended())
+        getattr(lock, leave)()
+
+    def want() -> None:
+        getattr(lock, ask)()
+        seen.append(lock.is_contended())
+        getattr(lock, ask.replace("lock", "unlock"))()
+
+    race = Race()
+    race.task("holder", hold)
+    race.task("other", want)
+    race.run()
+
+    assert seen == [False, True, False]
+
+
 def test_locks_say_in_one_line_who_holds_them() -> None:
     """Deadlock messages are made of these lines."""
     mutex, rwlock = Mutex("balloon_lock"), RwLock("pool")

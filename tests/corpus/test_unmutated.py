@@ -69,7 +69,7 @@ def test_as_much_is_played_as_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> 
 
 def short_plan(sought: Search) -> Plan | None:
     """Such as `movable check` plays."""
-    return plan_number(5, sought.name, sought.kind, sought.declared, sought.seed)
+    return plan_number(2, sought.name, sought.kind, sought.declared, sought.seed)
 
 
 def test_an_alarm_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 from drivers.guests import Guest
 from movable import Page
 from movable.errors import AuditFailed
+from movable.gfp import GFP_HIGHUSER_MOVABLE
 from movable.invariant import hold_invariants
 
 # The device: inflate.
@@ -66,8 +67,8 @@ def at_allocations(
     """Have *look* called with each page that the balloon gets."""
     alloc_page = guest.memory.alloc_page
 
-    def looking(movable: bool = True) -> Page:
-        page = alloc_page(movable)
+    def looking(gfp: int = GFP_HIGHUSER_MOVABLE) -> Page:
+        page = alloc_page(gfp)
         look(page)
         return page
 

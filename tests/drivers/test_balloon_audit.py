@@ -120,6 +120,7 @@ def test_operations_are_what_a_user_can_ask_for() -> None:
         "inflate(count)",
         "inflate_slowly(count)",
         "remove()",
+        "set_target(count)",
     ]
     assert declared["inflate"].arguments[0].unit == "pages"
 

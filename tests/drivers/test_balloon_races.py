@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from drivers.guests import Guest
+from movable.gfp import GFP_HIGHUSER_MOVABLE
 from movable.invariant import hold_invariants
 from movable.observers.contract import Contract
 from movable.sched import Race, Task
@@ -221,9 +222,9 @@ def compacting_allocations(**config: object) -> Scene:
     scene = Scene(**config)
     alloc_page = scene.memory.alloc_page
 
-    def compacting(movable: bool = True) -> object:
+    def compacting(gfp: int = GFP_HIGHUSER_MOVABLE) -> object:
         scene.memory.compact_memory()
-        return alloc_page(movable)
+        return alloc_page(gfp)
 
     setattr(scene.memory, "alloc_page", compacting)  # noqa: B010  # mypy refuses the assignment
     return scene

@@ -9,6 +9,7 @@ import pytest
 from drivers.gpu_phones import Phone, only
 from movable import Page
 from movable.errors import AuditFailed
+from movable.gfp import GFP_HIGHUSER_MOVABLE
 from movable.invariant import hold_invariants
 from movable_gpu.page_metadata import VMAP_LIMIT, PageStatus
 
@@ -53,8 +54,8 @@ def test_a_fresh_page_that_is_locked_already_is_an_error(monkeypatch: pytest.Mon
     phone = Phone()
     alloc_page = phone.memory.alloc_page
 
-    def locked(movable: bool = True) -> Page:
-        page = alloc_page(movable)
+    def locked(gfp: int = GFP_HIGHUSER_MOVABLE) -> Page:
+        page = alloc_page(gfp)
         page.lock()
         return page
 

@@ -148,3 +148,30 @@ def test_compaction_waits_for_a_reader(scene: Scene) -> None:
     scene.race.run()
 
     assert packer.result == 1
+
+
+@pytest.mark.parametrize(("others", "freed"), [(0, 4), (1, 0)])
+def test_a_class_is_left_when_somebody_wants_the_lock(
+    scene: Scene, others: int, freed: int
+) -> None:
+    """As soon as one zspage is full, even in the middle of another; and not before the next call
+    does anybody go on with that class (ZS-59, ZS-60)."""
+    slots = scene.swap_out(*[SEVEN_IN_FOUR] * 21)
+    scene.free(slots[0], *slots[7:10], *slots[14:18])  # 6, 4 and 3 are left
+    size_class = scene.zspage(slots[1]).size_class
+    source = next(iter(size_class.fullness_list[Fullness.ALMOST_EMPTY]))
+    in_use = next(slot for slot in scene.zram.swapped if scene.zspage(slot) is source)
+    reader = scene.race.task("reader", scene.zram.bvec_read, in_use)
+    packer = scene.race.task("packer", scene.zram.compact)
+    waiting = [scene.race.task("other", scene.swap_out, 24) for _ in range(others)]
+
+    reader.until("object mapped")
+    scene.race.advance(packer)
+    for other in waiting:
+        scene.race.advance(other)
+    reader.finish()
+
+    assert packer.finish() == freed
+    for other in waiting:
+        other.finish()
+    assert scene.zram.read(14) == 13 + others

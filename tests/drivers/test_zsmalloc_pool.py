@@ -9,6 +9,7 @@ import pytest
 from drivers.zram_scenes import Scene
 from movable import Page
 from movable.errors import AuditFailed, BadInput, ContractViolation
+from movable.gfp import GFP_HIGHUSER_MOVABLE
 from movable.mm.mm_types import UNMOVABLE
 from movable_zsmalloc import Fullness
 
@@ -141,8 +142,8 @@ def test_a_fresh_page_that_is_locked_already_is_an_error(monkeypatch: pytest.Mon
     scene = Scene()
     alloc_page = scene.memory.alloc_page
 
-    def locked(movable: bool = True) -> Page:
-        page = alloc_page(movable)
+    def locked(gfp: int = GFP_HIGHUSER_MOVABLE) -> Page:
+        page = alloc_page(gfp)
         page.lock()
         return page
 

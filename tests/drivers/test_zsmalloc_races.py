@@ -12,6 +12,7 @@ import pytest
 
 from drivers.zram_scenes import SEVEN_IN_FOUR, Scene, freed, one_object
 from movable import Page
+from movable.gfp import GFP_HIGHUSER_MOVABLE
 
 TWO_IN_ONE = 2000
 HUGE = 4096
@@ -152,7 +153,7 @@ def test_a_slot_that_is_being_read_cannot_be_freed(scene: Scene) -> None:
     reader.until("object mapped")
     user.finish()
     reader.finish()
-    assert scene.zram.miss_free == 1
+    assert scene.zram.stats.miss_free == 1
     assert repr(scene.zram) == "<Zram [0 pages swapped out, <Pool [1 objects in 4 pages]>]>"
     assert scene.swap_out(HUGE) == [slot]
 
@@ -230,9 +231,9 @@ def test_an_allocation_of_its_own_may_move_its_pages(scene: Scene) -> None:
     slot, _, pages = one_object(scene)
     alloc_page = scene.memory.alloc_page
 
-    def compacting(movable: bool = True) -> Page:
+    def compacting(gfp: int = GFP_HIGHUSER_MOVABLE) -> Page:
         scene.memory.compact_memory()
-        return alloc_page(movable)
+        return alloc_page(gfp)
 
     setattr(scene.memory, "alloc_page", compacting)  # noqa: B010  # mypy refuses the assignment
     scene.swap_out(HUGE)

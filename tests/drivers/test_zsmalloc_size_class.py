@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from drivers.zram_classes import Row, rows
+from movable_zsmalloc import Fullness
+from movable_zsmalloc.packing import PAGE_SIZE
 from movable_zsmalloc.size_class import (
-    PAGE_SIZE,
     ZS_HANDLE_SIZE,
     ZS_SIZE_CLASSES,
-    Fullness,
     SizeClass,
     create_size_classes,
     get_size_class_index,

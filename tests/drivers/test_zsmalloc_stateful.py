@@ -14,7 +14,7 @@ from movable import MigrateMode
 from movable.invariant import hold_invariants
 from movable.mm.compact_control import CompactControl
 from movable_zsmalloc import Fullness
-from movable_zsmalloc.compressed import Compressor
+from movable_zsmalloc.compressed import Drawn
 
 COUNTS = st.integers(0, 40)
 WHICH = st.sampled_from(["oldest", "newest", "random"])
@@ -30,7 +30,7 @@ class ZramMachine(RuleBasedStateMachine):
     @initialize(
         real_bytes=st.booleans(),
         leak=st.booleans(),
-        locking=st.sampled_from(["6.1", "4.8"]),
+        locking=st.sampled_from(["6.1", "4.8", "7.2"]),
         sizes=st.sampled_from(["kbuild-lzo-rle", "desktop-zstd", "mixed-files"]),
         seed=st.integers(0, 1000),
     )
@@ -43,7 +43,7 @@ class ZramMachine(RuleBasedStateMachine):
             mem_limit=100,
         )
         self.zram, self.pool, self.memory = self.scene.zram, self.scene.pool, self.scene.memory
-        self.zram.compressor = Compressor(sizes, Random(seed))  # type: ignore[arg-type]
+        self.zram.data = Drawn(sizes, 0.1, Random(seed), whole=real_bytes)  # type: ignore[arg-type]
         self.isolated: CompactControl | None = None
 
     def teardown(self) -> None:

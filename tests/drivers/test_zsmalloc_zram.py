@@ -16,7 +16,7 @@ from movable.mm.memory import Memory
 from movable.operation import operations, swap_device
 from movable.registry import load
 from movable_zsmalloc import Zram
-from movable_zsmalloc.compressed import PERCENT, Compressor, Sizes
+from movable_zsmalloc.compressed import PERCENT, Drawn, Sizes
 
 TWO_IN_ONE, HUGE = 2000, 4096
 
@@ -163,9 +163,12 @@ def test_mm_stat_says_what_sysfs_says() -> None:
         "orig_data_size": 3 * 4096,
         "compr_data_size": 2 * TWO_IN_ONE + HUGE,
         "mem_used_total": 2 * 4096,
+        "mem_limit": 0,
+        "mem_used_max": 2 * 4096,
         "same_pages": 0,
         "pages_compacted": 0,
         "huge_pages": 1,
+        "huge_pages_since": 1,
     }
     scene.close()
 
@@ -190,8 +193,8 @@ def test_a_page_that_reads_otherwise_is_noticed() -> None:
 @pytest.mark.parametrize("sizes", get_args(Sizes))
 def test_sizes_follow_their_distribution(sizes: Sizes) -> None:
     """Within one percent of all pages; and none is between what gains and a whole page (ZR-2)."""
-    compressor = Compressor(sizes, Random(1))
-    drawn = [compressor.size() for _ in range(20_000)]
+    data = Drawn(sizes, 0, Random(1), whole=False)
+    drawn = [data.size() for _ in range(20_000)]
 
     counted = Counter(13 if size == HUGE else size // 256 for size in drawn)
 

@@ -18,17 +18,17 @@ from movable.mm.memory import Memory
 from movable.observers.contract import Contract
 from movable.sched import Race, Task
 from movable_zsmalloc import Zram, Zspage
-from movable_zsmalloc.compressed import Compressor
+from movable_zsmalloc.compressed import Drawn
 
 SEVEN_IN_FOUR = 2300
 """A size of which seven objects lie in four pages: class 144, in chunks of 2336 bytes."""
 
 
-class Listed(Compressor):
+class Listed(Drawn):
     """Compressed sizes as a test wants them."""
 
-    def __init__(self) -> None:
-        super().__init__("kbuild-lzo-rle", Random(0))
+    def __init__(self, same_filled: float, *, whole: bool) -> None:
+        super().__init__("kbuild-lzo-rle", same_filled, Random(0), whole=whole)
         self.next_sizes: deque[int] = deque()
 
     def size(self) -> int:
@@ -51,7 +51,8 @@ class Scene:
         table = {"same_filled": 0, "contents": contents, **config}
         self.zram = Zram(self.memory, Zram.Config.model_validate(table))
         self.pool = self.zram.pool
-        self.zram.compressor = self.sizes = Listed()
+        same_filled = self.zram.config.same_filled
+        self.zram.data = self.sizes = Listed(same_filled, whole=real_bytes)
         self.memory.add_mapping(self.zram.mapping)
         self.contract = Contract()
         self.zram.mapping.attach(self.contract)

@@ -16,9 +16,9 @@ from kernel.strip import RECORDED
 from movable import procfs
 from movable.formats import buddyinfo, ftrace, pagetypeinfo, vmstat
 from movable.formats.vmstat import Vmstat
+from movable.gfp import GFP_HIGHUSER_MOVABLE
 from movable.mm import mm_types as t
 from movable.mm import page_alloc
-from movable.mm.gfp import GFP_HIGHUSER_MOVABLE
 from movable.mm.memory import Memory
 from movable.page_flags import NO_ZONE, ZONE_SHIFT, PG_lru, PG_swapbacked
 from movable.recording import texts

@@ -26,22 +26,33 @@ class Event:
     number: int
     task: str
     name: str
-    values: dict[str, int]
+    values: dict[str, int | list[int]]
 
     def __str__(self) -> str:
-        values = " ".join(f"{name}={value:#x}" for name, value in self.values.items())
+        values = " ".join(f"{name}={value}" for name, value in self.values.items())
         return f"line {self.number}, {self.task}: {self.name} {values}"
 
     def __getitem__(self, name: str) -> int:
-        return self.values[name]
+        value = self.values[name]
+        assert isinstance(value, int)
+        return value
+
+    def array(self, *names: str) -> list[int]:
+        """Arrays that the probe read in parts, one behind the other."""
+        parts = [self.values[name] for name in names]
+        return [number for part in parts if isinstance(part, list) for number in part]
 
 
 def recorded(path: Path) -> Iterator[Event]:
     """The events of one recording, in order."""
     for number, line in enumerate(lzma.decompress(path.read_bytes()).decode().splitlines(), 1):
         task, _, event, *values = line.split()
-        pairs = (value.split("=") for value in values)
-        yield Event(number, task, event, {key: int(value, 0) for key, value in pairs})
+        pairs = [value.split("=") for value in values]
+        yield Event(number, task, event, {name: _number(value) for name, value in pairs})
+
+
+def _number(text: str) -> int | list[int]:
+    return [int(one) for one in text[1:-1].split(",")] if text[0] == "{" else int(text, 0)
 
 
 def pfn(page: int) -> int:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from kernel import balloon_requests, zsmalloc_requests
 from kernel.asked import recorded
-from kernel.zsmalloc_requests import Replay
+from movable.invariant import hold_invariants
 from movable.mm.memory import Memory
+from movable_balloon import Balloon
 
 OFTEN = ("malloc", "free", "obj_malloc", "insert", "destroy", "taken", "isolate", "migrated", "map")
 """What each recording has plenty of."""
@@ -18,9 +20,32 @@ REQUESTS = Path(__file__).with_name("requests")
 @pytest.mark.parametrize("name", ["zram", "zram_swap", "zram_preempted"])
 def test_zsmalloc_does_what_the_kernels_did(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Class, zspage and number of each object, all answers, all lists."""
-    replay = Replay(Memory.blank(1 << 16), monkeypatch)
+    replay = zsmalloc_requests.Replay(Memory.blank(1 << 16), monkeypatch)
     played = replay.play(recorded(REQUESTS / f"{name}.xz"))
 
     assert min(played[what] for what in OFTEN) >= 100, played
     assert not replay.pool.handles
     assert not replay.pool.zspages
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "answers"),
+    [
+        ("balloon", Balloon.Config(), {0, -11}),
+        ("balloon_oom", Balloon.Config(deflate_on_oom=True), set()),
+    ],
+)
+def test_the_balloon_does_what_the_kernels_did(
+    name: str, config: Balloon.Config, answers: set[int]
+) -> None:
+    """All answers, and every message with all its frames."""
+    memory = Memory.blank(1 << 16)
+    replay = balloon_requests.Replay(memory, config)
+
+    replay.play(recorded(REQUESTS / f"{name}.xz"))
+
+    assert replay.played["work"] > 50
+    assert set(replay.answers) == answers
+    assert min(replay.answers.values(), default=100) >= 100
+    assert replay.played["oom"] == (50 if config.deflate_on_oom else 0)
+    hold_invariants(replay.balloon)

@@ -20,9 +20,10 @@ from movable import IsolateMode, MigrateMode, Page
 from movable.errors import OutOfMemory
 from movable.mm.memory import Memory
 from movable_zsmalloc import compaction
-from movable_zsmalloc.compaction import zs_compact
+from movable_zsmalloc.compaction import zs_compact, zs_shrinker_count
+from movable_zsmalloc.fullness import Fullness
 from movable_zsmalloc.pool import Pool
-from movable_zsmalloc.size_class import Fullness, SizeClass
+from movable_zsmalloc.size_class import SizeClass
 from movable_zsmalloc.zram import Zram
 from movable_zsmalloc.zspage import Zspage, obj_to_location
 from movable_zsmalloc.zspages import Zspages
@@ -54,9 +55,9 @@ class Inside:
         obj_malloc, obj_free = Zspage.obj_malloc, Zspage.obj_free
         alloc_zspage, destroy = Zspages.alloc_zspage, Zspages._destroy
 
-        def allocs(pool: Zspages, size_class: SizeClass) -> Zspage:
+        def allocs(pool: Zspages, size_class: SizeClass, gfp: int) -> Zspage:
             self.hub.switch()  # there it may take long
-            zspage = alloc_zspage(pool, size_class)
+            zspage = alloc_zspage(pool, size_class, gfp)
             self.note("chain", zspage=zspage)
             return zspage
 
@@ -87,7 +88,7 @@ class Inside:
 
         def takes(pool: Pool, size_class: SizeClass, groups: tuple[Fullness, ...]) -> Zspage | None:
             zspage = take(pool, size_class, groups)
-            self.note("take", zspage=zspage, source=groups == compaction.SOURCES)
+            self.note("take", zspage=zspage, source=groups == size_class.grouping.sources)
             return zspage
 
         patch.setattr(SizeClass, "insert", inserts)
@@ -187,7 +188,7 @@ class Replay:
         assert self._answer(event) == event["pages"]
 
     def count(self, event: Event) -> None:
-        assert sum(one.can_compact() for one in self.pool.classes) == event["pages"]
+        assert zs_shrinker_count(self.pool) == event["pages"]
 
     def scan(self, event: Event) -> None:
         """The answer is that of the compaction it asked for."""

@@ -9,10 +9,11 @@ import pytest
 from core.mm.asking import ASYNC, compact, open_to_all
 from core.mm.ground import Ground, listed, on_pcp
 from movable.drivers.scripted import ISOLATE, PUTBACK, Scripted
+from movable.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL
 from movable.mm import mm_types as t
 from movable.mm import page_alloc
+from movable.mm.alloc_flags import ALLOC_CPUSET
 from movable.mm.direct_compaction import Capture, Request, try_to_compact_pages
-from movable.mm.gfp import ALLOC_CPUSET, GFP_HIGHUSER_MOVABLE, GFP_KERNEL
 from movable.mm.memory import Memory
 from movable.sched import Race, point
 

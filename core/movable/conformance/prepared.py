@@ -10,6 +10,7 @@ from movable.conformance.ground import make, scatter, settings
 from movable.conformance.plan import PRESSED, Step
 from movable.conformance.watchdog import guarded
 from movable.errors import BadInput, OutOfMemory
+from movable.gfp import GFP_HIGHUSER_MOVABLE, Gfp
 from movable.machine import Machine
 from movable.mm.memory import Memory
 from movable.operation import operations
@@ -32,6 +33,8 @@ class Prepared:
     def __init__(self, name: str, kind: type[Any], config: Mapping[str, Any]) -> None:
         self.name, self.kind = name, kind
         self.memory = Memory.blank(FRAMES, pageblock_order=PAGEBLOCK_ORDER, max_order=ORDERS)
+        # Most drivers use none, and putting them back takes longer than a schedule.
+        self.memory.bytes_on_demand = True
         scatter(self.memory, LOW)
         self.machine = Machine(self.memory, contract=False)
         self.pressed = Pressed(self.memory)
@@ -103,11 +106,13 @@ class Pressed:
         finally:
             self._short.discard(tasks.here)
 
-    def alloc_page(self, movable: bool = True) -> Page:
+    def alloc_page(self, gfp: int = GFP_HIGHUSER_MOVABLE) -> Page:
         """`movable.Memory.alloc_page`."""
         if tasks.here in self._short:
+            if not gfp & Gfp.DIRECT_RECLAIM:
+                raise OutOfMemory("memory is short, and the request must not wait")
             # Whoever allocates while it compacts does not compact once more (PF_MEMALLOC).
             self._short.discard(tasks.here)
             self._memory.compact_memory()
             self._short.add(tasks.here)
-        return self._memory.alloc_page(movable)
+        return self._memory.alloc_page(gfp)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from movable import sched
-from movable.errors import ContractViolation
+from movable.errors import ContractViolation, OutOfMemory
+from movable.gfp import GFP_HIGHUSER_MOVABLE, Gfp
 from movable.hookspecs import IsolateMode, MigrateMode, MigrateResult, hookimpl
 from movable.mapping import AddressSpace
 from movable.page import Page
@@ -151,12 +152,14 @@ class Lent:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._memory, name)
 
-    def alloc_page(self, movable: bool = True) -> Page:
+    def alloc_page(self, gfp: int = GFP_HIGHUSER_MOVABLE) -> Page:
         """`movable.Memory.alloc_page`."""
         for hook, page in self._witness.inside:
             if hook == "isolate_page":
                 detail = "allocates, which may start a compaction that calls it again"
                 raise ContractViolation("D08", repr(page), hook, detail)
+        if self.pressure and not gfp & Gfp.DIRECT_RECLAIM:
+            raise OutOfMemory("memory is short, and the request must not wait")
         if self.pressure and not self._witness.inside:
             self.pressure -= 1
             self._witness.pressed = True
@@ -164,4 +167,4 @@ class Lent:
                 self._memory.compact_memory()
             finally:
                 self._witness.pressed = False
-        return self._memory.alloc_page(movable)
+        return self._memory.alloc_page(gfp)

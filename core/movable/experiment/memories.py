@@ -50,6 +50,8 @@ class Origin:
             from movable.mm.reclaim import Reclaim
 
             memory.vmscan = Reclaim(memory)
+        if self.machine.real_bytes:
+            memory.carry_bytes()
         if self.machine.proactiveness is not None:
             memory.node["compaction_proactiveness"] = self.machine.proactiveness
         return memory

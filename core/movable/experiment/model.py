@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from movable.experiment.units import Pages
-from movable.mm.gfp import MOBILITY, Gfp, parse_gfp_flags
+from movable.gfp import MOBILITY, Gfp, parse_gfp_flags
 
 Kind = Literal["anon", "file", "kernel", "reclaimable"]
 Mobility = Literal["movable", "unmovable", "reclaimable"]
@@ -83,6 +83,8 @@ class Machine(Table):
     """/proc/sys/vm/compaction_proactiveness; 20, as in Linux, when left out."""
     reserve: Pages = 0
     """Memory taken at boot, from which `allocate` is served as long as it lasts."""
+    real_bytes: bool = False
+    """Pages carry bytes, for drivers that store some; that takes as much memory as is simulated."""
 
     @model_validator(mode="after")
     def _swap_needs_reclaim(self) -> Self:

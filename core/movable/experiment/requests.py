@@ -11,9 +11,9 @@ import numpy as np
 
 from movable.errors import OutOfMemory
 from movable.experiment import model
+from movable.gfp import Gfp
 from movable.machine import Machine
 from movable.mm import mm_types as t
-from movable.mm.gfp import Gfp
 
 
 class Block(NamedTuple):

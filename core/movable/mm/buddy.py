@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from movable.mm.alloc_flags import ALLOC_CMA
 from movable.mm.compiled import compiled
-from movable.mm.gfp import ALLOC_CMA
 from movable.mm.list import list_add, list_add_tail, list_del, list_empty
 from movable.mm.mm_types import CMA, ISOLATE, MIGRATE_PCPTYPES, MIGRATE_TYPES, MOVABLE, WMARK_MIN
 from movable.mm.pageblock import block_type, set_block_type

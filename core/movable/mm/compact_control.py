@@ -13,11 +13,12 @@ import numpy as np
 
 from movable import sched
 from movable.errors import BadInput, MovableError
+from movable.gfp import GFP_KERNEL
 from movable.hookspecs import IsolateMode, MigrateMode
 from movable.mm import mm_types as t
 from movable.mm import steps
+from movable.mm.alloc_flags import gfp_migratetype
 from movable.mm.driver_calls import HANDLERS
-from movable.mm.gfp import GFP_KERNEL, gfp_migratetype
 from movable.mm.profile import COMPACTION_FIELDS, Profile
 from movable.mm.run_steps import run_steps
 from movable.mm.suitable import WHOLE_MEMORY

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from movable.errors import BadInput
+from movable.gfp import GFP_KERNEL
 from movable.hookspecs import MigrateMode
 from movable.mm import mm_types as t
 from movable.mm import page_isolation, views
+from movable.mm.alloc_flags import gfp_zone
 from movable.mm.compact_control import CompactControl
 from movable.mm.contig_migrate import alloc_contig_migrate_range
 from movable.mm.contig_range import ContigPages, ContigRange, ContigResult
 from movable.mm.direct_compaction import zonelist
-from movable.mm.gfp import GFP_KERNEL, gfp_zone
 from movable.mm.isolate_freepages_range import (
     covering_buddy,
     isolate_freepages_range,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
+from movable.gfp import GFP_KERNEL
 from movable.mm import contig
 from movable.mm import mm_types as t
 from movable.mm.cma import Cma, init_reserved_mem
 from movable.mm.contig_range import ContigPages, ContigRange
-from movable.mm.gfp import GFP_KERNEL
 from movable.sched import Mutex, lock_watch
 from movable.sched.lock_watch import watchers
 

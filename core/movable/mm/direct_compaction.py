@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from movable.hookspecs import MigrateMode
 from movable.mm import mm_types as t
 from movable.mm import page_alloc
+from movable.mm.alloc_flags import gfp_compaction_allowed, gfp_migratetype, gfp_zone
 from movable.mm.compact_control import CompactControl
 from movable.mm.defer import compaction_defer_reset, compaction_deferred, defer_compaction
-from movable.mm.gfp import gfp_compaction_allowed, gfp_migratetype, gfp_zone
 from movable.mm.tracepoints import trace_try_to_compact_pages
 from movable.mm.vmstat import count_vm_events
 from movable.page_flags import ZONE_SHIFT

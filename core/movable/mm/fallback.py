@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from movable.mm.alloc_flags import ALLOC_CMA, ALLOC_KSWAPD, ALLOC_NOFRAGMENT
 from movable.mm.buddy import flags_order, free_list, move_to_free_list, rmqueue_smallest
 from movable.mm.compiled import compiled
-from movable.mm.gfp import ALLOC_CMA, ALLOC_KSWAPD, ALLOC_NOFRAGMENT
 from movable.mm.list import list_empty
 from movable.mm.mm_types import (
     CMA,

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from movable.gfp import Gfp
 from movable.mm.buddy import flags_order
 from movable.mm.compiled import compiled
 from movable.mm.fast_find_migrateblock import fast_find_migrateblock
-from movable.mm.gfp import Gfp
 from movable.mm.list import list_add
 from movable.mm.mm_types import (
     ANON,

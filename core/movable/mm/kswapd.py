@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from movable.gfp import Gfp
 from movable.mm import mm_types as t
 from movable.mm.compiled import compiled
-from movable.mm.gfp import Gfp
 from movable.mm.skip_hints import reset_isolation_suitable
 from movable.mm.suitable import compact_gap
 from movable.mm.watermark import free_pages_of, wmark_pages, zone_watermark_ok

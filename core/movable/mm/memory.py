@@ -14,6 +14,7 @@ import numpy as np
 
 from movable import sched
 from movable.errors import BadInput, ContractViolation, OutOfMemory
+from movable.gfp import GFP_HIGHUSER_MOVABLE, Gfp
 from movable.mapping import AddressSpace
 from movable.mm import (
     compact_control,
@@ -29,8 +30,8 @@ from movable.mm import mm_types as t
 from movable.mm.contiguous import Contiguous
 from movable.mm.engine import Engine
 from movable.mm.event_buffer import EventBuffer
-from movable.mm.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL, Gfp
 from movable.mm.kcompactd import Kcompactd
+from movable.mm.page_bytes import PageBytes
 from movable.mm.profile import ALLOCATOR_FIELDS, PROFILES, Profile
 from movable.mm.vmscan import HeldBack, NothingToReclaim
 from movable.page import Page
@@ -42,9 +43,7 @@ from movable.sched.lock_watch import watchers
 Array = Any
 NR_COMPACTORS = 16
 HEADS_PER_COMPACTOR = 5
-_MOVABLE, _UNMOVABLE, _DIRECT_RECLAIM = map(
-    int, (GFP_HIGHUSER_MOVABLE, GFP_KERNEL, Gfp.DIRECT_RECLAIM)
-)
+_MOVABLE, _DIRECT_RECLAIM = int(GFP_HIGHUSER_MOVABLE), int(Gfp.DIRECT_RECLAIM)
 FAULT = t.word_index(t.NODE, "fault")
 """Where this stands in the node's words."""
 
@@ -66,7 +65,7 @@ class _Pages(dict[int, Page]):
         return page
 
 
-class Memory(Contiguous):
+class Memory(Contiguous, PageBytes):
     """All frames of one machine, numbered from 0.
 
     :param nr_frames: number of page frames, holes included.
@@ -99,6 +98,8 @@ class Memory(Contiguous):
         self.max_order, self.pageblock_order = max_order, pageblock_order
         self.page_shift, self.page_size, self.nr_cpus = page_shift, 1 << page_shift, nr_cpus
         self.mappings: list[AddressSpace] = []
+        self.oom_notifiers: list[Callable[[], int]] = []
+        """Who may give memory back before a process is killed."""
         self.lists: dict[int, PageList] = {}
         self.lock_owner: dict[int, object] = {}
         self.fault: ContractViolation | None = None
@@ -119,8 +120,8 @@ class Memory(Contiguous):
         """The mapping word, without a tag, that points to a mapping."""
         self.pages = _Pages(self)
         """Views of the frames that somebody asked for, by frame number."""
-        self.real_bytes = real_bytes
-        self._bytes = bytearray(nr_frames << page_shift if real_bytes else 0)
+        if real_bytes:
+            self.carry_bytes()
         self._make_arrays(nr_frames)
         self.engine = Engine(self)
         self.kcompactd = Kcompactd(self)
@@ -205,6 +206,14 @@ class Memory(Contiguous):
         self.word_of(mapping)
         self.mappings.append(mapping)
 
+    def adjust_managed_page_count(self, page: Page, count: int) -> None:
+        """Count *count* pages more of a zone as the machine's; no watermark changes with that."""
+        self.zone["managed"][page.zone] += count
+
+    def register_oom_notifier(self, notify: Callable[[], int]) -> None:
+        """Have *notify* free memory when all else has failed; it says how many pages."""
+        self.oom_notifiers.append(notify)
+
     def release(self, pfn: int) -> None:
         """Free a page whose last reference was just dropped.
 
@@ -229,28 +238,11 @@ class Memory(Contiguous):
         if on is not None:
             raise ContractViolation("I23", f"<Page {pfn}>", "put", f"freed while it is on {on!r}")
 
-    def read(self, pfn: int, offset: int, size: int) -> bytes:
-        """*size* bytes of a page; only where pages carry bytes."""
-        start = self._at(pfn, offset, size)
-        return bytes(self._bytes[start : start + size])
-
-    def write(self, pfn: int, offset: int, data: bytes) -> None:
-        """Put *data* into a page; only where pages carry bytes."""
-        start = self._at(pfn, offset, len(data))
-        self._bytes[start : start + len(data)] = data
-
-    def _at(self, pfn: int, offset: int, size: int) -> int:
-        if not self.real_bytes:
-            raise BadInput("memory", "its pages carry no bytes", "make it with real_bytes=True")
-        if offset < 0 or offset + size > self.page_size:
-            raise BadInput(f"page {pfn}", f"bytes {offset} to {offset + size} are not in the page")
-        return (pfn << self.page_shift) + offset
-
     # Allocation.
 
-    def alloc_page(self, movable: bool = True) -> Page:
+    def alloc_page(self, gfp: int = _MOVABLE) -> Page:
         """Take one page for the caller (alloc_page())."""
-        return self.pages[self.alloc_pages(_MOVABLE if movable else _UNMOVABLE, 0)]
+        return self.pages[self.alloc_pages(int(gfp), 0)]
 
     def alloc_pages(self, gfp_mask: int, order: int) -> int:
         """Take a block of 2**order pages; the frame number of its head.

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from movable.gfp import GFP_USER, Gfp
+from movable.mm.alloc_flags import ALLOC_CMA, ALLOC_KSWAPD
 from movable.mm.compiled import compiled
-from movable.mm.gfp import ALLOC_CMA, ALLOC_KSWAPD, GFP_USER, Gfp
 from movable.mm.list import list_add, list_del, list_empty, list_next
 from movable.mm.mm_types import COMPACTION_ALLOC, MOVABLE, ZONE_MOVABLE, ZONE_NORMAL
 from movable.mm.page_alloc import alloc_pages_fast

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from movable.mm.buddy import free_one_page, rmqueue_smallest
-from movable.mm.compiled import compiled
-from movable.mm.fallback import rmqueue
-from movable.mm.gfp import (
+from movable.gfp import Gfp
+from movable.mm.alloc_flags import (
     ALLOC_HIGHATOMIC,
     ALLOC_NO_WATERMARKS,
     ALLOC_NOFRAGMENT,
     ALLOC_NON_BLOCK,
     ALLOC_OOM,
     ALLOC_WMARK_MASK,
-    Gfp,
 )
+from movable.mm.buddy import free_one_page, rmqueue_smallest
+from movable.mm.compiled import compiled
+from movable.mm.fallback import rmqueue
 from movable.mm.highatomic import reserve_highatomic_pageblock
 from movable.mm.mm_types import HIGHATOMIC, ISOLATE, PGFREE, WMARK_LOW, WMARK_MIN, ZONE_NORMAL
 from movable.mm.pageblock import block_type

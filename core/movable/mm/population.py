@@ -11,16 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from movable.errors import BadInput
+from movable.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL, Gfp
+from movable.mm.alloc_flags import ALLOC_KSWAPD, cma_flag, gfp_migratetype, gfp_zone
 from movable.mm.compiled import compiled
-from movable.mm.gfp import (
-    ALLOC_KSWAPD,
-    GFP_HIGHUSER_MOVABLE,
-    GFP_KERNEL,
-    Gfp,
-    cma_flag,
-    gfp_migratetype,
-    gfp_zone,
-)
 from movable.mm.mm_types import NR_LRU_LISTS
 from movable.mm.page_alloc import alloc_pages, alloc_pages_fast
 from movable.mm.shrink_lists import touch_pages

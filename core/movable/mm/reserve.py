@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from movable.errors import BadInput, OutOfMemory
-from movable.mm.gfp import GFP_KERNEL
+from movable.gfp import GFP_KERNEL
 
 if TYPE_CHECKING:
     from movable.mm.memory import Memory

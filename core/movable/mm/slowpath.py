@@ -12,24 +12,25 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NoReturn
 
 from movable.errors import BadInput
+from movable.gfp import Gfp
 from movable.mm import mm_types as t
 from movable.mm import page_alloc
-from movable.mm.direct_compaction import (
-    Request,
-    direct_compact,
-    get_page_from_freelist,
-    zonelist,
-)
-from movable.mm.gfp import (
+from movable.mm.alloc_flags import (
     ALLOC_CMA,
+    ALLOC_CPUSET,
     ALLOC_KSWAPD,
     ALLOC_NO_WATERMARKS,
-    Gfp,
     cma_flag,
     gfp_compaction_allowed,
     gfp_migratetype,
     gfp_to_alloc_flags,
     gfp_zone,
+)
+from movable.mm.direct_compaction import (
+    Request,
+    direct_compact,
+    get_page_from_freelist,
+    zonelist,
 )
 from movable.mm.highatomic import unreserve_highatomic_pageblock
 from movable.mm.suitable import enough_free
@@ -106,8 +107,14 @@ class SlowPath:
             return get_page_from_freelist(self.memory, self.request)
         while True:
             pfn, progress = self._attempt()
-            if pfn >= 0 or not self._may_retry(progress):
+            if pfn >= 0 or self._not_worth_it():
                 return pfn
+            if self._may_retry(progress):
+                continue
+            pfn, freed = self._may_oom()
+            if not freed:
+                return pfn
+            self.no_progress_loops = 0
 
     def _compact_first(self) -> int:
         """Large blocks, and unmovable ones: there is probably enough memory, only in pieces."""
@@ -167,11 +174,23 @@ class SlowPath:
         where = request.highest_zoneidx, request.migratetype
         return bool(self.memory.engine.call(unreserve_highatomic_pageblock, *where, force))
 
+    def _not_worth_it(self) -> bool:
+        """The request does without, rather than be tried again."""
+        large = self.costly and not (self.may_compact and self.gfp & Gfp.RETRY_MAYFAIL)
+        return large or bool(self.gfp & Gfp.NORETRY)
+
+    def _may_oom(self) -> tuple[int, int]:
+        """Before a process would be killed (which is not modelled): who can give memory back does,
+        and says how many pages (__alloc_pages_may_oom(), out_of_memory())."""
+        request = replace(self.request, alloc_flags=t.WMARK_HIGH | ALLOC_CPUSET)
+        pfn = get_page_from_freelist(self.memory, request)
+        dma = self.request.highest_zoneidx < t.ZONE_NORMAL
+        may_fail = self.gfp & (Gfp.RETRY_MAYFAIL | Gfp.THISNODE)
+        if pfn >= 0 or self.costly or may_fail or dma:
+            return pfn, 0
+        return -1, sum(notify() for notify in self.memory.oom_notifiers)
+
     def _may_retry(self, progress: int) -> bool:
-        if self.gfp & Gfp.NORETRY:
-            return False
-        if self.costly and not (self.may_compact and self.gfp & Gfp.RETRY_MAYFAIL):
-            return False
         if self._should_reclaim_retry(progress):
             return True
         return progress > 0 and self.may_compact and self._should_compact_retry()

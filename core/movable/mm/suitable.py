@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from movable.mm.alloc_flags import ALLOC_CMA
 from movable.mm.buddy import free_list
 from movable.mm.compiled import compiled
 from movable.mm.fallback import can_steal_fallback, find_suitable_fallback
@@ -13,7 +14,6 @@ from movable.mm.fragmentation import (
     fragmentation_score_wmark,
     fragmentation_score_zone,
 )
-from movable.mm.gfp import ALLOC_CMA
 from movable.mm.list import list_empty
 from movable.mm.mm_types import (
     CMA,

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from movable.errors import AuditFailed, OutOfMemory
-from movable.mm.gfp import GFP_HIGHUSER_MOVABLE
+from movable.gfp import GFP_HIGHUSER_MOVABLE
 from movable.mm.population import dress_anon
 from movable.mm.slowpath import alloc_pages
 

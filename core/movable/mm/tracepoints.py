@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from movable.gfp import show_gfp_flags
 from movable.mm.compiled import compiled
-from movable.mm.gfp import show_gfp_flags
 from movable.mm.mm_types import ZONE_TYPES
 
 Array = Any

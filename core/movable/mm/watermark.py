@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from movable.mm.compiled import compiled
-from movable.mm.gfp import (
+from movable.mm.alloc_flags import (
     ALLOC_CMA,
     ALLOC_HIGHATOMIC,
     ALLOC_MIN_RESERVE,
@@ -14,6 +13,7 @@ from movable.mm.gfp import (
     ALLOC_RESERVES,
     ALLOC_WMARK_MASK,
 )
+from movable.mm.compiled import compiled
 from movable.mm.list import list_empty
 from movable.mm.mm_types import (
     CMA,

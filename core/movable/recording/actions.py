@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from movable.errors import UnsupportedAction
+from movable.gfp import GFP_KERNEL, Gfp
 from movable.mm import mm_types as t
 from movable.mm import slowpath
+from movable.mm.alloc_flags import ALLOC_CPUSET
 from movable.mm.direct_compaction import Request, try_to_compact_pages
-from movable.mm.gfp import ALLOC_CPUSET, GFP_KERNEL, Gfp
 from movable.recording import format as f
 
 if TYPE_CHECKING:

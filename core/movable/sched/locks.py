@@ -8,7 +8,8 @@ Follows kernel/locking/mutex.c, include/linux/spinlock.h and include/linux/rwloc
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from weakref import ref
@@ -45,7 +46,7 @@ class Named:
         return (type(self).__name__, self.name) if self.name else self
 
 
-class Lock(Named):
+class Lock(Named, ABC):
     """What `Mutex` and `SpinLock` share: one owner at a time."""
 
     def __init__(self, name: str | None = None) -> None:
@@ -82,12 +83,9 @@ class Lock(Named):
         """Somebody holds it; the answer may be out of date at the next point."""
         return self._owner is not None
 
+    @abstractmethod
     def lock(self) -> None:
         """Take the lock, waiting until it is free."""
-        if watchers:
-            lock_watch.wants(self)
-        while not self.trylock():
-            wait_until(lambda: self._owner is None, self)
 
     def trylock(self) -> bool:
         """Take the lock if it is free, and say whether it was; never waits."""
@@ -124,8 +122,35 @@ class Mutex(Lock):
             self.trylock()
 
 
-class SpinLock(Lock):
+class Spun(Named):
+    """What locks share whose waiters spin."""
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(name)
+        self._spinning = 0
+
+    def is_contended(self) -> bool:
+        """Somebody spins for it, so who holds it may want to let go (spin_is_contended(),
+        rwlock_is_contended())."""
+        return self._spinning > 0
+
+    def _spin_until(self, free: Callable[[], bool]) -> None:
+        self._spinning += 1
+        try:
+            wait_until(free, self)
+        finally:
+            self._spinning -= 1
+
+
+class SpinLock(Spun, Lock):
     """A lock whose waiters spin and whose holder never sleeps (`spinlock_t`)."""
+
+    def lock(self) -> None:
+        """Take the lock, spinning until it is free (spin_lock())."""
+        if watchers:
+            lock_watch.wants(self)
+        while not self.trylock():
+            self._spin_until(lambda: self._owner is None)
 
     def trylock(self) -> bool:
         """Take the lock if it is free, and say whether it was (spin_trylock())."""
@@ -148,7 +173,7 @@ class SpinLock(Lock):
             lock_watch.let_go(self)
 
 
-class RwLock(Named):
+class RwLock(Spun):
     """Many readers or one writer, spinning; a holder never sleeps (`rwlock_t`)."""
 
     def __init__(self, name: str | None = None) -> None:
@@ -178,7 +203,7 @@ class RwLock(Named):
         if watchers:
             lock_watch.wants(self, shared=True)
         while not self.read_trylock():
-            wait_until(lambda: self._writer is None, self)
+            self._spin_until(lambda: self._writer is None)
 
     def read_trylock(self) -> bool:
         """Take a share unless someone writes, and say whether it was possible (read_trylock())."""
@@ -206,7 +231,7 @@ class RwLock(Named):
         if watchers:
             lock_watch.wants(self)
         while not self.write_trylock():
-            wait_until(lambda: not self.is_locked(), self)
+            self._spin_until(lambda: not self.is_locked())
 
     def write_trylock(self) -> bool:
         """Take the lock alone if nobody has it, and say whether it was free (write_trylock())."""

@@ -10,6 +10,7 @@ from itertools import count
 
 from movable import AddressSpace, Memory, Page, PageList, SpinLock, WorkQueue, point
 from movable.errors import AuditFailed, OutOfMemory
+from movable.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL
 from movable_gpu.page_metadata import PageMetadata, PageStatus
 from movable_gpu.pool import Pool
 
@@ -55,7 +56,7 @@ class PhyPages:
         return taken
 
     def _new(self) -> PageMetadata:
-        page = self.memory.alloc_page(self.movable)
+        page = self.memory.alloc_page(GFP_HIGHUSER_MOVABLE if self.movable else GFP_KERNEL)
         metadata = PageMetadata(next(self._numbers), page)
         self.metadata[metadata.number] = metadata
         page.private = metadata.number

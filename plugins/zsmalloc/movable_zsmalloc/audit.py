@@ -10,8 +10,9 @@ from collections.abc import Iterable
 
 from movable import Page
 from movable.errors import AuditFailed
+from movable_zsmalloc.fullness import Fullness
 from movable_zsmalloc.pool import Pool
-from movable_zsmalloc.size_class import Fullness, SizeClass
+from movable_zsmalloc.size_class import SizeClass
 from movable_zsmalloc.zspage import FREEOBJ_MASK, OBJ_TAG_BITS, Zspage, location_to_obj
 
 
@@ -60,7 +61,7 @@ class Audit:
             wrong = [z for z in members if size_class.fullness_of(z.inuse) is not group]
             self._check(not wrong, f"on the list of {group.name}", wrong)
             leaked = size_class.zspages[group] - len(members)
-            if group is Fullness.EMPTY and self.pool.empty_stat_leak:
+            if group == Fullness.EMPTY and self.pool.empty_stat_leak:
                 leaked = min(leaked, 0)
             self._check(not leaked, f"the count of {group.name} is off by {leaked}", size_class)
         waiting = size_class.fullness_list[Fullness.EMPTY]
@@ -76,7 +77,7 @@ class Audit:
             len(zspage.pages) == size_class.pages_per_zspage, "the chain has another length", zspage
         )
         self._check(not zspage.lock.is_locked(), "somebody uses an object", zspage)
-        isolated = sum(page.isolated for page in zspage.pages)
+        isolated = sum(page.isolated for page in zspage.pages) if self.pool.counts_isolated else 0
         self._check(isolated == zspage.isolated, f"{isolated} isolated pages", zspage)
         for page in zspage.pages:
             self._page(zspage, page)

@@ -3,19 +3,25 @@
 It has nothing to do with the VM's compaction but the name, and takes no page lock: a zspage some of
 whose pages the VM has isolated can be emptied, or filled, like any other.
 
-Follows __zs_compact() and migrate_zspage() in mm/zsmalloc.c of Linux v6.1. Left out: a class is not
-left when somebody waits for the pool's lock.
+Two generations: up to Linux 6.3 one sparse zspage after the other is emptied into as many others as
+that takes; since 6.4 one full one after the other is filled up from as many as that takes. Both end
+with the class as soon as somebody waits for the lock, the first only if that is when a zspage has
+just been filled.
+
+Follows zs_compact(), __zs_compact(), migrate_zspage() and the shrinker in mm/zsmalloc.c of Linux
+v6.1 and v7.2.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from enum import IntEnum
+
 from movable import point
 from movable_zsmalloc.pool import Pool
-from movable_zsmalloc.size_class import Fullness, SizeClass
+from movable_zsmalloc.size_class import SizeClass
+from movable_zsmalloc.trying import TryingPool
 from movable_zsmalloc.zspage import Zspage, obj_to_location
-
-SOURCES = (Fullness.ALMOST_EMPTY, Fullness.ALMOST_FULL)
-DESTINATIONS = (Fullness.ALMOST_FULL, Fullness.ALMOST_EMPTY)
 
 
 def zs_compact(pool: Pool) -> int:
@@ -32,7 +38,21 @@ def zs_compact(pool: Pool) -> int:
     return freed
 
 
+def zs_shrinker_count(pool: Pool) -> int:
+    """Pages that compaction might free, counted without a lock."""
+    return sum(size_class.can_compact() for size_class in pool.classes)
+
+
 def _compact_class(pool: Pool, size_class: SizeClass) -> int:
+    if isinstance(pool, TryingPool):
+        return _fill_up(pool, size_class)
+    return _empty_out(pool, size_class)
+
+
+# Up to Linux 6.3.
+
+
+def _empty_out(pool: Pool, size_class: SizeClass) -> int:
     freed = 0
     while True:
         with pool.lock_of(size_class):
@@ -45,7 +65,7 @@ def _compact_class(pool: Pool, size_class: SizeClass) -> int:
 
 def _empty_one(pool: Pool, size_class: SizeClass) -> bool:
     """Empty one zspage, and say whether that was worth it and possible."""
-    source = _take(pool, size_class, SOURCES)
+    source = _take(pool, size_class, size_class.grouping.sources)
     if source is None:
         return False
     emptied = bool(size_class.can_compact()) and _move_all(pool, source) and not source.inuse
@@ -57,25 +77,77 @@ def _empty_one(pool: Pool, size_class: SizeClass) -> bool:
 
 
 def _move_all(pool: Pool, source: Zspage) -> bool:
-    """Move all objects of *source* into others, one after the other; False if none has room."""
+    """Move all objects of *source* into others, one after the other; False if none has room, or
+    others should have their turn."""
     size_class = source.size_class
     obj_idx = 0
-    while destination := _take(pool, size_class, DESTINATIONS):
+    while destination := _take(pool, size_class, size_class.grouping.destinations):
         obj_idx = _move_objects(pool, source, obj_idx, destination)
         size_class.insert(destination, size_class.fullness_of(destination.inuse))
         pool.let_users_in(destination)
         if obj_idx == size_class.objs_per_zspage:
             return True
+        if pool.gives_way():
+            return False
     return False
 
 
-def _take(pool: Pool, size_class: SizeClass, groups: tuple[Fullness, ...]) -> Zspage | None:
+def _take(pool: Pool, size_class: SizeClass, groups: Iterable[IntEnum]) -> Zspage | None:
     """Take a zspage off its list, and keep its users out (isolate_zspage())."""
     zspage = size_class.first(groups)
     if zspage:
         size_class.remove(zspage)
         pool.keep_users_out(zspage)
     return zspage
+
+
+# Since Linux 6.4.
+
+
+def _fill_up(pool: TryingPool, size_class: SizeClass) -> int:
+    freed, more = 0, True
+    while more:
+        with pool.rwlock.write(), pool.lock_of(size_class):
+            emptied, more = _fill_one(pool, size_class)
+        freed += emptied * size_class.pages_per_zspage
+        point("zspage filled")
+    return freed
+
+
+def _fill_one(pool: TryingPool, size_class: SizeClass) -> tuple[int, bool]:
+    """Fill one zspage; how many others fell empty, and whether to go on with the next."""
+    destination, emptied = None, 0
+    while size_class.can_compact():
+        destination = destination or _unlist(size_class, size_class.grouping.destinations)
+        source = destination and _unlist(size_class, size_class.grouping.sources)
+        if destination is None or source is None:
+            break
+        alone = source.lock.write_trylock()
+        if alone:
+            _move_objects(pool, source, 0, destination)
+            source.lock.write_unlock()
+        size_class.insert(source, size_class.fullness_of(source.inuse))
+        if not alone:
+            break
+        if not source.inuse:
+            pool.free_zspage(source)
+            emptied += 1
+        if destination.inuse == size_class.objs_per_zspage or pool.rwlock.is_contended():
+            size_class.insert(destination, size_class.fullness_of(destination.inuse))
+            return emptied, True
+    if destination:
+        size_class.insert(destination, size_class.fullness_of(destination.inuse))
+    return emptied, False
+
+
+def _unlist(size_class: SizeClass, groups: Iterable[IntEnum]) -> Zspage | None:
+    zspage = size_class.first(groups)
+    if zspage:
+        size_class.remove(zspage)
+    return zspage
+
+
+# Both.
 
 
 def _move_objects(pool: Pool, source: Zspage, obj_idx: int, destination: Zspage) -> int:

@@ -1,6 +1,8 @@
-"""How large pages are once compressed: distributions for simulated swap.
+"""What a user's pages are and what is stored of them; and how large pages are once compressed.
 
-Percent of pages by buckets of 256 bytes, of pages that are stored and not filled with one word.
+Nothing is compressed here: sizes are drawn from distributions, and pages are told apart by a stamp.
+`real_data.py` has pages that are. The tables say percent of pages by buckets of 256 bytes, of pages
+that are stored and not filled with one word.
 """
 
 from __future__ import annotations
@@ -8,16 +10,45 @@ from __future__ import annotations
 from bisect import bisect
 from itertools import accumulate
 from random import Random
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, Protocol, get_args
 
-from movable_zsmalloc.size_class import PAGE_SIZE
+from movable_zsmalloc.packing import PAGE_SIZE
 
 BUCKET = 256
 LAST = 3257
-"""From this size on a page is stored as it is (`huge_class_size`)."""
+"""Sizes from here on are drawn as whole pages: to zsmalloc of 6.1 they are."""
 
 HALF = 2000
 """A size of which two objects share a page."""
+
+
+class Written(NamedTuple):
+    """One page that a user writes.
+
+    :ivar plain: what it must read.
+    :ivar stored: the object; of a page that is filled with one word, that word.
+    :ivar size: the object's, in bytes; 0 if the page needs none.
+    """
+
+    plain: bytes
+    stored: bytes
+    size: int
+
+
+class Data(Protocol):
+    """A user's pages, and what compresses them."""
+
+    def next(self, stamp: bytes, huge: int) -> Written:
+        """The next page; stored as it is if compressed it has *huge* bytes or more.
+
+        :param stamp: tells this page from all others.
+        """
+        ...
+
+    def plain(self, stored: bytes) -> bytes:
+        """The page of an object (decompression)."""
+        ...
+
 
 Sizes = Literal[
     "kbuild-lzo-rle", "desktop-lzo", "desktop-lz4", "desktop-zstd", "mixed-files", "halves"
@@ -45,18 +76,33 @@ PERCENT: dict[Sizes, tuple[float, ...]] = {
 assert tuple(PERCENT) == get_args(Sizes)
 
 
-class Compressor:
-    """Says how large each next page is, in bytes."""
+class Drawn:
+    """Pages of sizes that are drawn at random.
 
-    def __init__(self, sizes: Sizes, random: Random) -> None:
-        self.sizes, self.random = sizes, random
+    :param whole: an object is as long as its size says, and not just its stamp.
+    """
+
+    def __init__(self, sizes: Sizes, same_filled: float, random: Random, *, whole: bool) -> None:
+        self.sizes, self.same_filled, self.random, self.whole = sizes, same_filled, random, whole
         self._sums = list(accumulate(PERCENT[sizes]))
 
     def __repr__(self) -> str:
-        return f"<Compressor {self.sizes}>"
+        return f"<Drawn {self.sizes}>"
+
+    def next(self, stamp: bytes, huge: int) -> Written:
+        if self.random.random() < self.same_filled:
+            return Written(stamp, stamp, 0)
+        size = self.size()
+        if size >= huge:
+            size = PAGE_SIZE
+        data = (stamp * (size // len(stamp) + 1))[:size] if self.whole else stamp
+        return Written(data, data, size)
+
+    def plain(self, stored: bytes) -> bytes:
+        return stored
 
     def size(self) -> int:
-        """The next page's size; 4096 if compressing it gains too little."""
+        """How large the next page is, compressed."""
         if self.sizes == "halves":
             return HALF
         bucket = bisect(self._sums, self.random.random() * self._sums[-1])

@@ -14,7 +14,7 @@ from itertools import count
 from typing import NamedTuple, Protocol
 
 from movable import Page
-from movable_zsmalloc.size_class import PAGE_SIZE
+from movable_zsmalloc.packing import PAGE_SIZE
 
 WORD = 8
 FIRST_TAG = 1 << 31

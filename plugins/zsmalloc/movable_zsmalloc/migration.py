@@ -50,12 +50,16 @@ class Migration:
         zspage.isolated -= 1
         pool.lock.unlock()
         zspage.lock.write_unlock()
+        self.let_go(newpage, page)
+        return MigrateResult.SUCCESS
+
+    def let_go(self, newpage: Page, page: Page) -> None:
+        """The zspage has *newpage*: keep that, and give *page* up."""
         point("objects moved")
         newpage.get()
         point("new page's reference taken")
-        pool.reset_page(page)
+        self.pool.reset_page(page)
         page.put()
-        return MigrateResult.SUCCESS
 
     def replace(self, zspage: Zspage, newpage: Page, page: Page) -> None:
         """Make every name of *page* one of *newpage*, and publish it.

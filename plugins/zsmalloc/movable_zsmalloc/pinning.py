@@ -20,9 +20,10 @@ from contextlib import contextmanager
 from functools import cached_property
 
 from movable import MigrateResult, Page, SpinLock, point
+from movable_zsmalloc.fullness import Fullness
 from movable_zsmalloc.migration import Migration
 from movable_zsmalloc.pool import Mapped, Pool
-from movable_zsmalloc.size_class import Fullness, SizeClass
+from movable_zsmalloc.size_class import SizeClass
 from movable_zsmalloc.zspage import Zspage
 
 
@@ -79,6 +80,10 @@ class PinningPool(Pool):
             zspage.fullness = zspage.size_class.fullness_of(zspage.inuse)
         else:
             super().fix_fullness_group(zspage)
+
+    def gives_way(self) -> bool:
+        """A class's lock is kept until its zspage is empty."""
+        return False
 
     def keep_users_out(self, zspage: Zspage) -> None:
         """Nobody needs to wait: objects in use are left where they are."""

@@ -8,29 +8,27 @@ zspage's lock for reading from map to unmap, but the pool's only to find the zsp
 page spins, with the pool's lock held, until users are done.
 
 Follows zs_malloc(), zs_free() and zs_map_object() in mm/zsmalloc.c of Linux v6.1, as stable since
-6.1.47. Left out: one mapped object per CPU, the shrinker.
+6.1.47. Left out: one mapped object per CPU.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import count
 
 from movable import AddressSpace, Memory, point
 from movable.errors import BadInput
+from movable.gfp import GFP_NOIO, Gfp
 from movable_zsmalloc.contents import Contents
 from movable_zsmalloc.size_class import (
     ZS_HANDLE_SIZE,
     ZS_MAX_ALLOC_SIZE,
-    Fullness,
     get_size_class_index,
 )
 from movable_zsmalloc.zspage import Zspage, obj_to_location
 from movable_zsmalloc.zspages import Zspages
-
-WITH_ROOM = (Fullness.ALMOST_FULL, Fullness.ALMOST_EMPTY, Fullness.EMPTY)
-"""Where an object goes, in this order; EMPTY ones are waiting to be freed."""
 
 
 class Mapped:
@@ -73,9 +71,10 @@ class Pool(Zspages):
     def __repr__(self) -> str:
         return f"<Pool [{len(self.handles)} objects in {self.pages_allocated} pages]>"
 
-    def malloc(self, size: int) -> int:
+    def malloc(self, size: int, gfp: int = GFP_NOIO | Gfp.HIGHMEM | Gfp.MOVABLE) -> int:
         """Make room for *size* bytes; the handle (zs_malloc()).
 
+        :param gfp: what may be done to get pages; they move unless the pool's do not.
         :raises OutOfMemory: a new zspage is needed, and memory has too few pages.
         :raises BadInput: *size* is not between 1 and 4096 (-EINVAL).
         """
@@ -84,13 +83,13 @@ class Pool(Zspages):
         handle = next(self._new_handles)
         size_class = self.size_class[get_size_class_index(size + ZS_HANDLE_SIZE)]
         with self.lock_of(size_class):
-            zspage = size_class.first(WITH_ROOM)
+            zspage = size_class.first(size_class.grouping.with_room)
             if zspage:
                 self._obj_malloc(zspage, handle)
                 self.fix_fullness_group(zspage)
                 return handle
         point("no zspage has room")
-        zspage = self.alloc_zspage(size_class)
+        zspage = self.alloc_zspage(size_class, gfp)
         point("zspage built")
         # What others have freed meanwhile is not looked at again.
         with self.lock_of(size_class):
@@ -110,6 +109,13 @@ class Pool(Zspages):
             if not zspage.inuse:
                 self.free_zspage(zspage)
             del self.handles[handle]
+
+    @cached_property
+    def huge_class_size(self) -> int:
+        """The smallest object for which there is only the class of whole pages
+        (zs_huge_class_size())."""
+        shared = (one for one in self.classes if not one.huge)
+        return max(one.size for one in shared) - ZS_HANDLE_SIZE + 1
 
     @contextmanager
     def mapped(self, handle: int) -> Iterator[Mapped]:
@@ -134,6 +140,10 @@ class Pool(Zspages):
         if zspage is None or zspage.chunk(obj_idx)[0] != page:
             return b"no object in frame %d" % pfn
         return Mapped(zspage, obj_idx).read(size)
+
+    def gives_way(self) -> bool:
+        """Who compacts should let somebody else have the lock."""
+        return self.lock.is_contended()
 
     # What compaction inside the pool asks of the locks.
 

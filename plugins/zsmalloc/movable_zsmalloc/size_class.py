@@ -1,10 +1,10 @@
 """Size classes: how objects of which size share pages, and the lists of zspages that hold them.
 
-A class is a size of chunk. Its zspages are chains of one to four pages, as many as waste least of
-their last page. Classes that cut their zspages into equally many chunks are one class.
+A class is a size of chunk. Its zspages are chains of a few pages, as many as packing.py says.
+Classes that cut their zspages into equally many chunks are one class.
 
-Follows get_pages_per_zspage(), can_merge() and insert_zspage() in mm/zsmalloc.c of Linux v6.1, for
-64-bit machines with pages of 4 KiB.
+Follows can_merge() and insert_zspage() in mm/zsmalloc.c of Linux v6.1, for 64-bit machines with
+pages of 4 KiB.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from movable_zsmalloc.packing import PAGE_SIZE, UP_TO_6_2, Packing
+
 if TYPE_CHECKING:
     from movable_zsmalloc.zspage import Zspage
 
-PAGE_SIZE = 4096
-ZS_MAX_PAGES_PER_ZSPAGE = 4
 ZS_HANDLE_SIZE = 8
 """Bytes in front of each object, in which its handle stands."""
 ZS_MIN_ALLOC_SIZE = 32
@@ -27,30 +27,20 @@ ZS_SIZE_CLASS_DELTA = 16
 ZS_SIZE_CLASSES = -(-(ZS_MAX_ALLOC_SIZE - ZS_MIN_ALLOC_SIZE) // ZS_SIZE_CLASS_DELTA) + 1
 
 
-class Fullness(IntEnum):
-    """How full a zspage is (`enum fullness_group`)."""
-
-    EMPTY = 0
-    """No object is left; the zspage is to be freed."""
-    ALMOST_EMPTY = 1
-    """At most three quarters are in use (the kernel's own documentation says one)."""
-    ALMOST_FULL = 2
-    FULL = 3
-
-
 class SizeClass:
     """Chunks of one size, and the zspages that are cut into them (`struct size_class`)."""
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, packing: Packing = UP_TO_6_2) -> None:
         self.index = index
+        self.grouping = packing.grouping
         self.size = ZS_MIN_ALLOC_SIZE + index * ZS_SIZE_CLASS_DELTA
         """Bytes of one chunk, handle included."""
-        self.pages_per_zspage = get_pages_per_zspage(self.size)
+        self.pages_per_zspage = packing.pages_per_zspage(self.size, packing.most_pages)
         self.objs_per_zspage = self.pages_per_zspage * PAGE_SIZE // self.size
-        self.fullness_list: dict[Fullness, OrderedDict[Zspage, None]] = {
-            group: OrderedDict() for group in Fullness
+        self.fullness_list: dict[IntEnum, OrderedDict[Zspage, None]] = {
+            group: OrderedDict() for group in self.grouping.groups
         }
-        self.zspages = dict.fromkeys(Fullness, 0)
+        self.zspages = dict.fromkeys(self.grouping.groups, 0)
         """What the statistics say about the lengths of those lists."""
         self.obj_allocated = self.obj_used = 0
         """Chunks, and those of them in use."""
@@ -77,22 +67,17 @@ class SizeClass:
         """The chunk ends in the page in which it starts."""
         return obj_idx * self.size % PAGE_SIZE + self.size <= PAGE_SIZE
 
-    def fullness_of(self, inuse: int) -> Fullness:
+    def fullness_of(self, inuse: int) -> IntEnum:
         """The group for a zspage with *inuse* objects (get_fullness_group())."""
-        if not inuse:
-            return Fullness.EMPTY
-        if inuse == self.objs_per_zspage:
-            return Fullness.FULL
-        almost_empty = inuse <= 3 * self.objs_per_zspage // 4
-        return Fullness.ALMOST_EMPTY if almost_empty else Fullness.ALMOST_FULL
+        return self.grouping.group_of(inuse, self.objs_per_zspage)
 
-    def insert(self, zspage: Zspage, group: Fullness) -> None:
-        """List a zspage: first, or second behind one that is fuller (insert_zspage())."""
+    def insert(self, zspage: Zspage, group: IntEnum) -> None:
+        """List a zspage: first, or up to 6.3 second behind one that is fuller (insert_zspage())."""
         listed = self.fullness_list[group]
         head = next(iter(listed), None)
         listed[zspage] = None
         listed.move_to_end(zspage, last=False)
-        if head and zspage.inuse < head.inuse:
+        if self.grouping.second and head and zspage.inuse < head.inuse:
             listed.move_to_end(head, last=False)
         zspage.fullness = group
         self.zspages[group] += 1
@@ -102,7 +87,7 @@ class SizeClass:
         del self.fullness_list[zspage.fullness][zspage]
         self.zspages[zspage.fullness] -= 1
 
-    def first(self, groups: Iterable[Fullness]) -> Zspage | None:
+    def first(self, groups: Iterable[IntEnum]) -> Zspage | None:
         """The head of the first of these lists that is not empty."""
         heads = (next(iter(self.fullness_list[group]), None) for group in groups)
         return next((head for head in heads if head), None)
@@ -113,27 +98,17 @@ class SizeClass:
         return unused // self.objs_per_zspage * self.pages_per_zspage
 
 
-def get_pages_per_zspage(size: int) -> int:
-    """The fewest pages that use the highest whole percentage of themselves for chunks of *size*."""
-
-    def used_percent(pages: int) -> int:
-        total = pages * PAGE_SIZE
-        return (total - total % size) * 100 // total
-
-    return max(range(1, ZS_MAX_PAGES_PER_ZSPAGE + 1), key=used_percent)
-
-
 def get_size_class_index(size: int) -> int:
     """Which of the 255 classes is for *size* bytes, handle included; before merging."""
     index = -(-max(0, size - ZS_MIN_ALLOC_SIZE) // ZS_SIZE_CLASS_DELTA)
     return min(index, ZS_SIZE_CLASSES - 1)
 
 
-def create_size_classes() -> list[SizeClass]:
+def create_size_classes(packing: Packing = UP_TO_6_2) -> list[SizeClass]:
     """The 255 classes of a pool, in which neighbours that can be one class are the larger one."""
     classes: list[SizeClass] = []
     for index in reversed(range(ZS_SIZE_CLASSES)):
-        new = SizeClass(index)
+        new = SizeClass(index, packing)
         last = classes[-1] if classes else new
         classes.append(last if _can_merge(last, new) else new)
     return classes[::-1]

@@ -1,4 +1,4 @@
-"""A zspage: up to four pages, anywhere in memory, cut into chunks as if they were one.
+"""A zspage: a few pages, anywhere in memory, cut into chunks as if they were one.
 
 Each chunk begins with a word. In a free chunk it is the number of the next free one, so that the
 free list needs no repair when a page moves; in an object it is the object's handle, marked by its
@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from movable import Page, RwLock
 from movable_zsmalloc.contents import Contents, Extent
-from movable_zsmalloc.size_class import PAGE_SIZE, ZS_HANDLE_SIZE, Fullness, SizeClass
+from movable_zsmalloc.packing import PAGE_SIZE
+from movable_zsmalloc.size_class import ZS_HANDLE_SIZE, SizeClass
 
 OBJ_TAG_BITS = 1
 OBJ_INDEX_BITS = 23
@@ -48,7 +49,7 @@ class Zspage:
         """The first free chunk; means nothing in a zspage of one object that is in use."""
         self.isolated = 0
         """Pages of the chain that the VM has isolated."""
-        self.fullness = Fullness.EMPTY
+        self.fullness = size_class.fullness_of(0)
         """The list that it is on, or was on last."""
         self.index = 0
         """`page->index` of a page that one object fills: its marked handle."""

@@ -10,12 +10,17 @@ stable since 6.1.47.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import count
+from typing import ClassVar
 
-from movable import AddressSpace, Memory, Page, SpinLock, WorkQueue, point
+from movable import AddressSpace, Memory, Page, RwLock, SpinLock, WorkQueue, point
 from movable.errors import AuditFailed, OutOfMemory
+from movable.gfp import Gfp
 from movable_zsmalloc.contents import Contents
-from movable_zsmalloc.size_class import Fullness, SizeClass, create_size_classes
+from movable_zsmalloc.fullness import Fullness
+from movable_zsmalloc.packing import UP_TO_6_2, Packing
+from movable_zsmalloc.size_class import SizeClass, create_size_classes
 from movable_zsmalloc.zspage import Zspage
 
 
@@ -27,6 +32,10 @@ class Zspages:
         as in 6.1 (mended in 2024).
     """
 
+    packing: ClassVar[Packing] = UP_TO_6_2
+    counts_isolated: ClassVar[bool] = True
+    """A zspage knows how many of its pages are isolated (until Linux 6.9)."""
+
     def __init__(
         self,
         memory: Memory,
@@ -37,7 +46,7 @@ class Zspages:
     ) -> None:
         self.memory, self.contents, self.mapping = memory, contents, mapping
         self.empty_stat_leak = empty_stat_leak
-        self.size_class = create_size_classes()
+        self.size_class = create_size_classes(self.packing)
         self.lock = SpinLock("pool lock")
         """Protects everything here but the work queue."""
         self.zspages: dict[int, Zspage] = {}
@@ -58,7 +67,7 @@ class Zspages:
         """What protects a class, its lists, its zspages and their objects."""
         return self.lock
 
-    def locks(self) -> list[SpinLock]:
+    def locks(self) -> Sequence[SpinLock | RwLock]:
         """All locks that nobody holds while nobody is inside a call."""
         return [self.lock]
 
@@ -74,12 +83,14 @@ class Zspages:
             size_class.remove(zspage)
             size_class.insert(zspage, group)
 
-    def alloc_zspage(self, size_class: SizeClass) -> Zspage:
+    def alloc_zspage(self, size_class: SizeClass, gfp: int) -> Zspage:
         """Get the pages one by one; the VM may be at work meanwhile, so no lock is held."""
+        if self.mapping is None:
+            gfp &= ~Gfp.MOVABLE
         pages: list[Page] = []
         try:
             for _ in range(size_class.pages_per_zspage):
-                pages.append(self.memory.alloc_page(movable=self.mapping is not None))
+                pages.append(self.memory.alloc_page(gfp))
                 self.nr_zspages[pages[-1].zone] += 1
                 point("page allocated")
         except OutOfMemory:

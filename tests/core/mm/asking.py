@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from core.mm.ground import FAR, Ground
+from movable.gfp import GFP_HIGHUSER_MOVABLE
 from movable.mm import direct_compaction as direct
 from movable.mm import mm_types as t
+from movable.mm.alloc_flags import ALLOC_CPUSET
 from movable.mm.direct_compaction import Request
-from movable.mm.gfp import ALLOC_CPUSET, GFP_HIGHUSER_MOVABLE
 from movable.mm.memory import Memory
 
 FULL, LIGHT, ASYNC = t.COMPACT_PRIO_SYNC_FULL, t.COMPACT_PRIO_SYNC_LIGHT, t.COMPACT_PRIO_ASYNC

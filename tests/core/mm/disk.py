@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from movable.gfp import GFP_KERNEL
 from movable.mm import mm_types as t
 from movable.mm.lists import collect
 from movable.mm.memory import Memory
@@ -28,7 +29,7 @@ class Disk:
         if len(self.pages) == self.room:
             return -1
         if self.memory:
-            self.frames.append(self.memory.alloc_page(movable=False).pfn)
+            self.frames.append(self.memory.alloc_page(GFP_KERNEL).pfn)
         self.written += 1
         self.pages[self.written] = content
         return self.written

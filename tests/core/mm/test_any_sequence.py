@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from movable.drivers.scripted import Script, Scripted
 from movable.errors import OutOfMemory
+from movable.gfp import GFP_ATOMIC, GFP_HIGHUSER_MOVABLE, GFP_KERNEL, GFP_TRANSHUGE, Gfp
 from movable.mm import slowpath
-from movable.mm.gfp import GFP_ATOMIC, GFP_HIGHUSER_MOVABLE, GFP_KERNEL, GFP_TRANSHUGE, Gfp
 from movable.mm.memory import Memory
 from movable.mm.vmscan import HeldBack
 from movable.page_flags import PG_lru

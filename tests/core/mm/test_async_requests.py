@@ -10,10 +10,11 @@ from core.mm.asking import ASYNC, LIGHT, compact, open_to_all
 from core.mm.ground import Ground, control, isolate, on_pcp, rows, scans
 from movable import MigrateMode
 from movable.drivers.scripted import ISOLATE, PUTBACK, Script, Scripted
+from movable.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL
 from movable.mm import mm_types as t
 from movable.mm import tracepoints
+from movable.mm.alloc_flags import ALLOC_CPUSET
 from movable.mm.direct_compaction import Request
-from movable.mm.gfp import ALLOC_CPUSET, GFP_HIGHUSER_MOVABLE, GFP_KERNEL
 from movable.mm.lists import collect
 from movable.mm.memory import Memory
 

@@ -8,10 +8,10 @@ import pytest
 from core.mm.contiguous import region
 from core.mm.ground import Ground, call
 from movable.errors import OutOfMemory
+from movable.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL
 from movable.mm import mm_types as t
 from movable.mm import suitable
 from movable.mm.compact_control import CompactControl
-from movable.mm.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL
 from movable.page_flags import PG_dirty, PG_lru
 
 
@@ -65,9 +65,9 @@ def test_a_regions_free_pages_are_no_reserve_for_others() -> None:
     memory, _ = region(32, 96)
     memory.zone["watermark"][0] = 40
 
-    memory.alloc_page(movable=True)
+    memory.alloc_page()
     with pytest.raises(OutOfMemory):
-        memory.alloc_page(movable=False)
+        memory.alloc_page(GFP_KERNEL)
 
 
 def test_filling_memory_fills_its_regions() -> None:

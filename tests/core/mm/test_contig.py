@@ -10,11 +10,11 @@ from core.mm.ground import listed, on_pcp, rows
 from movable import IsolateMode, MigrateMode
 from movable.drivers.scripted import ISOLATE, MIGRATE, PUTBACK, Script, Scripted
 from movable.errors import BadInput
+from movable.gfp import GFP_NOFS
 from movable.mm import mm_types as t
 from movable.mm import tracepoints as tp
 from movable.mm.compact_control import CompactControl
 from movable.mm.contig_range import ContigPages, ContigRange, ContigResult
-from movable.mm.gfp import GFP_NOFS
 from movable.mm.isolate_freepages_range import isolate_freepages_range
 from movable.mm.memory import Memory
 from movable.mm.page_isolation import InTheWay

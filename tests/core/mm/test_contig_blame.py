@@ -10,10 +10,10 @@ from core.mm.contiguous import Liar, ground, operations, scripted, taken
 from core.mm.ground import Ground, rows
 from movable.drivers.scripted import ISOLATE, MIGRATE, PUTBACK, Script, Scripted
 from movable.errors import ContractViolation
+from movable.gfp import GFP_NOFS
 from movable.machine import Machine
 from movable.mm import tracepoints as tp
 from movable.mm.contig_range import ContigResult
-from movable.mm.gfp import GFP_NOFS
 from movable.mm.memory import Memory
 from movable.page_flags import PG_dirty, PG_lru
 

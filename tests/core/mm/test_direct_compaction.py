@@ -8,11 +8,12 @@ from core.mm.asking import ASYNC, FULL, LIGHT, MOVABLE_REQUEST, compact, open_to
 from core.mm.ground import FAR, Ground, control, listed, rows
 from movable import IsolateMode, MigrateMode
 from movable.drivers.scripted import ISOLATE, MIGRATE, Scripted
+from movable.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL, GFP_NOIO
 from movable.mm import direct_compaction as direct
 from movable.mm import mm_types as t
 from movable.mm import page_alloc, tracepoints
+from movable.mm.alloc_flags import ALLOC_CPUSET
 from movable.mm.direct_compaction import Request
-from movable.mm.gfp import ALLOC_CPUSET, GFP_HIGHUSER_MOVABLE, GFP_KERNEL, GFP_NOIO
 from movable.mm.memory import Memory
 
 

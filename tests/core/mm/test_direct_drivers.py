@@ -11,10 +11,11 @@ from core.mm.ground import Ground, listed, rows
 from movable import AddressSpace, IsolateMode, MigrateMode, Page, hookimpl
 from movable.drivers.scripted import ISOLATE, MIGRATE, PUTBACK, Script, Scripted
 from movable.errors import ContractViolation
+from movable.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL
 from movable.mm import mm_types as t
 from movable.mm import tracepoints
+from movable.mm.alloc_flags import ALLOC_CPUSET
 from movable.mm.direct_compaction import Request, try_to_compact_pages
-from movable.mm.gfp import ALLOC_CPUSET, GFP_HIGHUSER_MOVABLE, GFP_KERNEL
 from movable.mm.memory import Memory
 
 TOLD = int(IsolateMode.UNEVICTABLE | IsolateMode.ASYNC_MIGRATE)

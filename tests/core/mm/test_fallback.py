@@ -7,8 +7,8 @@ import pytest
 from core.mm.ground import Ground, call, listed
 from movable.mm import fallback
 from movable.mm import mm_types as t
+from movable.mm.alloc_flags import ALLOC_CMA, ALLOC_KSWAPD, ALLOC_NOFRAGMENT
 from movable.mm.buddy import add_to_free_list
-from movable.mm.gfp import ALLOC_CMA, ALLOC_KSWAPD, ALLOC_NOFRAGMENT
 from movable.mm.memory import Memory
 from movable.page_flags import PAGE_MAPPING_MOVABLE, PG_lru
 

@@ -8,10 +8,10 @@ import pytest
 
 from core.mm.ground import Ground, call, isolate, listed, scans, within
 from movable import MigrateMode
+from movable.gfp import GFP_HIGHUSER_MOVABLE
 from movable.mm import fast_find_migrateblock as fast
 from movable.mm import mm_types as t
 from movable.mm.compact_control import CompactControl
-from movable.mm.gfp import GFP_HIGHUSER_MOVABLE
 from movable.mm.memory import Memory
 
 BLOCKS = 64

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from movable.mm import gfp as g
+from movable import gfp as g
+from movable.gfp import Gfp
+from movable.mm import alloc_flags as a
 from movable.mm import mm_types as t
-from movable.mm.gfp import Gfp
 
-PLAIN = g.ALLOC_CPUSET | g.ALLOC_KSWAPD
+PLAIN = a.ALLOC_CPUSET | a.ALLOC_KSWAPD
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ PLAIN = g.ALLOC_CPUSET | g.ALLOC_KSWAPD
 )
 def test_two_flags_name_the_migratetype(gfp: int, migratetype: int) -> None:
     """MM-10."""
-    assert g.gfp_migratetype(gfp) == migratetype
+    assert a.gfp_migratetype(gfp) == migratetype
 
 
 @pytest.mark.parametrize(
@@ -37,39 +38,39 @@ def test_two_flags_name_the_migratetype(gfp: int, migratetype: int) -> None:
 )
 def test_flags_name_the_highest_zone(gfp: int, zone: str) -> None:
     """gfp_zone(); ZONE_MOVABLE is for pages of users that can move."""
-    assert t.ZONE_TYPES[g.gfp_zone(gfp)] == zone
+    assert t.ZONE_TYPES[a.gfp_zone(gfp)] == zone
 
 
 @pytest.mark.parametrize(
     ("gfp", "order", "flags"),
     [
         (g.GFP_KERNEL, 0, PLAIN),
-        (g.GFP_KERNEL & ~Gfp.KSWAPD_RECLAIM, 3, g.ALLOC_CPUSET),
-        (g.GFP_KERNEL | Gfp.HIGH, 3, PLAIN | g.ALLOC_MIN_RESERVE),
-        (g.GFP_HIGHUSER_MOVABLE, 9, PLAIN | g.ALLOC_CMA),
-        (g.GFP_NOWAIT, 3, PLAIN | g.ALLOC_NON_BLOCK),
+        (g.GFP_KERNEL & ~Gfp.KSWAPD_RECLAIM, 3, a.ALLOC_CPUSET),
+        (g.GFP_KERNEL | Gfp.HIGH, 3, PLAIN | a.ALLOC_MIN_RESERVE),
+        (g.GFP_HIGHUSER_MOVABLE, 9, PLAIN | a.ALLOC_CMA),
+        (g.GFP_NOWAIT, 3, PLAIN | a.ALLOC_NON_BLOCK),
         (g.GFP_NOWAIT | Gfp.NOMEMALLOC, 3, PLAIN),
     ],
     ids=["kernel", "quiet", "high", "movable", "no wait", "nor the reserves"],
 )
 def test_rights_on_the_slow_path(gfp: int, order: int, flags: int) -> None:
     """W-8: at the minimum watermark, lower for who is urgent and for who cannot wait."""
-    assert g.gfp_to_alloc_flags(gfp, order) == flags
-    assert flags & g.ALLOC_WMARK_MASK == t.WMARK_MIN
+    assert a.gfp_to_alloc_flags(gfp, order) == flags
+    assert flags & a.ALLOC_WMARK_MASK == t.WMARK_MIN
 
 
-@pytest.mark.parametrize(("order", "reserve"), [(0, 0), (1, g.ALLOC_HIGHATOMIC)])
+@pytest.mark.parametrize(("order", "reserve"), [(0, 0), (1, a.ALLOC_HIGHATOMIC)])
 def test_only_large_urgent_requests_reach_the_highatomic_reserve(order: int, reserve: int) -> None:
     """W-8: and who is urgent and cannot wait asks no cpuset."""
-    flags = g.ALLOC_KSWAPD | g.ALLOC_MIN_RESERVE | g.ALLOC_NON_BLOCK
+    flags = a.ALLOC_KSWAPD | a.ALLOC_MIN_RESERVE | a.ALLOC_NON_BLOCK
 
-    assert g.gfp_to_alloc_flags(g.GFP_ATOMIC, order) == flags | reserve
+    assert a.gfp_to_alloc_flags(g.GFP_ATOMIC, order) == flags | reserve
 
 
 def test_some_flags_are_rights_as_they_stand() -> None:
     """W-5: the allocator copies these two bits."""
-    assert Gfp.HIGH == g.ALLOC_MIN_RESERVE
-    assert Gfp.KSWAPD_RECLAIM == g.ALLOC_KSWAPD
+    assert Gfp.HIGH == a.ALLOC_MIN_RESERVE
+    assert Gfp.KSWAPD_RECLAIM == a.ALLOC_KSWAPD
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_some_flags_are_rights_as_they_stand() -> None:
 )
 def test_compaction_may_start_io(gfp: int, allowed: bool) -> None:
     """D-1: it waits for writeback."""
-    assert g.gfp_compaction_allowed(gfp) is allowed
+    assert a.gfp_compaction_allowed(gfp) is allowed
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_huge_pages_come_in_two_kinds(mask: Gfp, direct: bool, kswapd: bool) -> 
     """D-7: without waiting, or with; the daemon is woken only if asked for by name."""
     assert bool(mask & Gfp.DIRECT_RECLAIM) is direct
     assert bool(mask & Gfp.KSWAPD_RECLAIM) is kswapd
-    assert g.gfp_migratetype(mask) == t.MOVABLE
+    assert a.gfp_migratetype(mask) == t.MOVABLE
     assert mask & Gfp.COMP
     assert mask & Gfp.NOMEMALLOC
 

@@ -6,17 +6,10 @@ import pytest
 
 from core.mm.ground import FAR, Ground, listed
 from movable.errors import OutOfMemory
+from movable.gfp import GFP_ATOMIC, GFP_KERNEL, GFP_NOWAIT
 from movable.mm import fallback, highatomic, page_alloc
 from movable.mm import mm_types as t
-from movable.mm.gfp import (
-    ALLOC_HIGHATOMIC,
-    ALLOC_MIN_RESERVE,
-    ALLOC_NON_BLOCK,
-    ALLOC_OOM,
-    GFP_ATOMIC,
-    GFP_KERNEL,
-    GFP_NOWAIT,
-)
+from movable.mm.alloc_flags import ALLOC_HIGHATOMIC, ALLOC_MIN_RESERVE, ALLOC_NON_BLOCK, ALLOC_OOM
 from movable.mm.memory import Memory
 
 URGENT = ALLOC_HIGHATOMIC | ALLOC_MIN_RESERVE | ALLOC_NON_BLOCK

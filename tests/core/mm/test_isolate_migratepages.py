@@ -7,9 +7,9 @@ import pytest
 from core.mm.ground import Ground, control, isolate, listed, scans, small
 from movable import IsolateMode, MigrateMode, Page, hookimpl
 from movable.drivers.scripted import Script, Scripted
+from movable.gfp import GFP_HIGHUSER_MOVABLE, GFP_NOFS
 from movable.mm import mm_types as t
 from movable.mm.compact_control import CompactControl
-from movable.mm.gfp import GFP_HIGHUSER_MOVABLE, GFP_NOFS
 from movable.mm.lists import collect
 from movable.page_flags import (
     PG_dirty,

@@ -10,8 +10,8 @@ from core.mm.contiguous import ground, isolate, state, types, undo
 from core.mm.ground import Ground, listed
 from movable.drivers.scripted import Scripted
 from movable.errors import OutOfMemory
+from movable.gfp import GFP_KERNEL
 from movable.mm import mm_types as t
-from movable.mm.gfp import GFP_KERNEL
 from movable.mm.memory import Memory
 from movable.page_flags import PAGE_MAPPING_ANON, PG_lru, PG_reserved, PG_slab
 

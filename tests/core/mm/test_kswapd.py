@@ -9,8 +9,8 @@ import pytest
 
 from core.mm.disk import Disk, filled, free_pages, reclaimed, vmscan
 from core.mm.ground import rows
+from movable.gfp import GFP_ATOMIC, GFP_KERNEL
 from movable.mm import mm_types as t
-from movable.mm.gfp import GFP_ATOMIC, GFP_KERNEL
 from movable.mm.kswapd import Kswapd
 from movable.mm.memory import Memory
 from movable.mm.pageblock import set_block_skip

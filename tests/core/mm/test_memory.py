@@ -10,8 +10,8 @@ from core.mm.ground import small
 from movable import PageList
 from movable.drivers.scripted import Scripted
 from movable.errors import BadInput, ContractViolation, OutOfMemory
+from movable.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL
 from movable.mm import mm_types as t
-from movable.mm.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL
 from movable.mm.memory import Memory
 
 SMALL: dict[str, Any] = {"pageblock_order": 3, "max_order": 5}

@@ -6,9 +6,9 @@ import pytest
 
 from core.mm.ground import Ground, listed, small
 from movable.errors import BadInput, OutOfMemory
+from movable.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL, Gfp
 from movable.mm import mm_types as t
 from movable.mm import page_alloc
-from movable.mm.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL, Gfp
 from movable.mm.memory import Memory
 from movable.page_flags import PG_dirty, PG_slab
 
@@ -131,12 +131,14 @@ def test_an_allocated_page_is_blank_and_referenced_once() -> None:
     memory.validate()
 
 
-@pytest.mark.parametrize(("movable", "migratetype"), [(True, t.MOVABLE), (False, t.UNMOVABLE)])
-def test_a_driver_says_whether_its_page_can_move(movable: bool, migratetype: int) -> None:
+@pytest.mark.parametrize(
+    ("gfp", "migratetype"), [(GFP_HIGHUSER_MOVABLE, t.MOVABLE), (GFP_KERNEL, t.UNMOVABLE)]
+)
+def test_a_driver_says_whether_its_page_can_move(gfp: Gfp, migratetype: int) -> None:
     """So that what cannot is kept in blocks of its own."""
     memory = Memory.blank(64, **SMALL)
 
-    page = memory.alloc_page(movable)
+    page = memory.alloc_page(gfp)
 
     assert memory.pageblock[page.pfn >> 3] & t.BLOCK_TYPE == migratetype
 

@@ -8,9 +8,9 @@ import pytest
 
 from core.mm.ground import Ground, call, listed, on_pcp
 from movable.errors import OutOfMemory
+from movable.gfp import GFP_HIGHUSER_MOVABLE
 from movable.mm import mm_types as t
 from movable.mm import page_alloc, pcp
-from movable.mm.gfp import GFP_HIGHUSER_MOVABLE
 from movable.mm.memory import Memory
 
 

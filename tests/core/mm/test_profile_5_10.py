@@ -8,12 +8,12 @@ import pytest
 
 from core.mm.ground import Ground, call, on_pcp, rows, small
 from movable.drivers.scripted import Script, Scripted
+from movable.gfp import GFP_KERNEL, Gfp
 from movable.mm import mm_types as t
 from movable.mm import page_alloc, pcp, tracepoints
 from movable.mm.compact_control import CompactControl
 from movable.mm.direct_compaction import Capture, Request, compact_zone_order
 from movable.mm.fast_isolate_freepages import at_least_one, restart_free_scan
-from movable.mm.gfp import GFP_KERNEL, Gfp
 from movable.mm.profile import PROFILES, Profile, of_release
 from movable.mm.slowpath import SlowPath
 from movable.mm.vmscan import HeldBack

@@ -7,7 +7,7 @@ import pytest
 
 from core.mm.disk import Disk, filled, free_pages, reclaimed, vmscan
 from movable.errors import BadInput, OutOfMemory
-from movable.mm.gfp import GFP_KERNEL, Gfp
+from movable.gfp import GFP_KERNEL, Gfp
 from movable.mm.memory import Memory
 from movable.mm.population import touch
 

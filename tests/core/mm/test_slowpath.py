@@ -9,11 +9,11 @@ import pytest
 
 from core.mm.asking import ASYNC, FULL, LIGHT, open_to_all
 from core.mm.ground import FAR, Ground, rows
+from movable import gfp as g
 from movable.errors import OutOfMemory
-from movable.mm import gfp as g
+from movable.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL, GFP_NOIO, Gfp
 from movable.mm import highatomic, page_alloc, slowpath, tracepoints
 from movable.mm import mm_types as t
-from movable.mm.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL, GFP_NOIO, Gfp
 from movable.mm.memory import Memory
 from movable.mm.vmscan import HeldBack
 

@@ -8,10 +8,10 @@ import pytest
 
 from core.mm.ground import Ground, rows, within
 from movable import MigrateMode
+from movable.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL
 from movable.mm import mm_types as t
 from movable.mm import suitable, tracepoints
 from movable.mm.compact_control import CompactControl
-from movable.mm.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL
 from movable.mm.memory import Memory
 
 MARKS = {"min": t.WMARK_MIN, "low": t.WMARK_LOW, "high": t.WMARK_HIGH}

@@ -9,9 +9,9 @@ import pytest
 from core.mm.ground import Ground, call, listed, small
 from movable.drivers.scripted import Scripted
 from movable.errors import AuditFailed
+from movable.gfp import GFP_KERNEL
 from movable.mm import mm_types as t
 from movable.mm import page_isolation
-from movable.mm.gfp import GFP_KERNEL
 from movable.mm.list import list_add
 from movable.mm.memory import Memory
 from movable.page_flags import (

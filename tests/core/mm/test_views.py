@@ -7,8 +7,8 @@ import pytest
 
 from core.mm.ground import Ground, small
 from movable.drivers.scripted import Scripted
+from movable.gfp import GFP_HIGHUSER_MOVABLE
 from movable.mm import page_alloc, views
-from movable.mm.gfp import GFP_HIGHUSER_MOVABLE
 from movable.mm.memory import Memory
 from movable.page_flags import NO_ZONE, ZONE_SHIFT, PG_lru, PG_reserved, PG_swapbacked
 

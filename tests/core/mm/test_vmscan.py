@@ -6,9 +6,9 @@ import pytest
 
 from core.mm.ground import FAR, Ground, rows, small
 from movable import sched
+from movable.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL
 from movable.mm import mm_types as t
 from movable.mm import tracepoints, vmscan
-from movable.mm.gfp import GFP_HIGHUSER_MOVABLE, GFP_KERNEL
 from movable.mm.memory import Memory
 from movable.mm.vmscan import HeldBack, NothingToReclaim
 from movable.sched import Race

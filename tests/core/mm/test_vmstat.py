@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from movable.mm.gfp import GFP_HIGHUSER_MOVABLE
+from movable.gfp import GFP_HIGHUSER_MOVABLE
 from movable.mm.memory import Memory
 
 

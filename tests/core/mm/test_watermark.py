@@ -6,7 +6,7 @@ import pytest
 
 from core.mm.ground import Ground, call, small
 from movable.mm import mm_types as t
-from movable.mm.gfp import (
+from movable.mm.alloc_flags import (
     ALLOC_CMA,
     ALLOC_HIGHATOMIC,
     ALLOC_MIN_RESERVE,

@@ -7,9 +7,9 @@ from contextlib import suppress
 from movable.conformance.bench import FRAMES, LOW, PAGEBLOCK_ORDER, Bench, Broken
 from movable.conformance.scenes import Scene
 from movable.errors import AuditFailed, OutOfMemory
+from movable.gfp import GFP_KERNEL
 from movable.invariant import hold_invariants
 from movable.machine import Machine
-from movable.mm.gfp import GFP_KERNEL
 from movable.mm.memory import Memory
 from movable.mm.population import OrdinaryMapping
 from movable.page import Page
@@ -46,7 +46,7 @@ def targets_run_out(bench: Bench) -> None:
     taken: list[Page] = []
     with suppress(OutOfMemory):
         while True:
-            taken.append(bench.memory.alloc_page(movable=False))
+            taken.append(bench.memory.alloc_page(GFP_KERNEL))
     taken.sort(key=lambda page: page.pfn)
     for page in (*taken[-3:], *taken[:2]):
         page.put()

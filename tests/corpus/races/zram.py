@@ -17,7 +17,7 @@ def fill(bench: Bench, pages: int) -> None:
     """Store *pages* pages, each of which is half a page once compressed."""
     driver = bench.driver
     driver.config = driver.config.model_copy(update={"same_filled": 0})
-    driver.compressor.size = lambda: HALF
+    driver.data.size = lambda: HALF
     driver.swap_out(pages)
 
 

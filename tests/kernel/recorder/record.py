@@ -46,8 +46,10 @@ echo 0 > /proc/sys/vm/compaction_proactiveness
 host() { echo "HOST $*" > /dev/console; }
 probe() {
     echo 32768 > $T/buffer_size_kb
-    grep -v '^#' /$1.probes | while read -r line; do
-        echo "$line" >> $T/kprobe_events || echo "REFUSED $line" > /dev/console
+    grep -v '^#' /$1.probes | while read -r first event rest; do
+        if [ "$first" = filter ]; then echo "$rest" > $T/events/$event/filter
+        else echo "$first $event $rest" >> $T/kprobe_events
+        fi || echo "REFUSED $event" > /dev/console
     done
     for group in zs vb; do [ ! -d $T/events/$group ] || echo 1 > $T/events/$group/enable; done
     echo 1 > $T/tracing_on
@@ -91,6 +93,7 @@ def initial_ram_disk(scenario: Scenario, work: Path, root: Path) -> Path:
 def machine(scenario: Scenario, work: Path, disk: Path, ram: Path, monitor: Path) -> list[str]:
     """The command that is the machine."""
     kernel = next((work / "img/boot").glob("vmlinuz*"))
+    balloon = [scenario.balloon] if scenario.balloon else []
     return [
         *("qemu-system-x86_64", "-accel", "tcg", "-cpu", "max"),
         *("-m", str(scenario.mib)),
@@ -101,7 +104,12 @@ def machine(scenario: Scenario, work: Path, disk: Path, ram: Path, monitor: Path
         ),
         *("-nographic", "-no-reboot", "-nic", "none"),
         *("-drive", f"file={disk},if=none,id=d,format=raw", "-device", "virtio-blk-pci,drive=d"),
-        *("-device", "virtio-balloon-pci,id=b", "-qmp", f"unix:{monitor},server=on,wait=off"),
+        *(
+            "-device",
+            ",".join(["virtio-balloon-pci,id=b", *balloon]),
+            "-qmp",
+            f"unix:{monitor},server=on,wait=off",
+        ),
     ]
 
 

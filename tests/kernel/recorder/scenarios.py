@@ -20,12 +20,14 @@ class Scenario:
     :ivar lines: what each exerciser.c does, once the script says `exercise DEVICE NUMBER`.
     :ivar mib: its memory.
     :ivar boot: what its kernel is told besides.
+    :ivar balloon: what the balloon's device is told.
     """
 
     script: str
     lines: list[list[str]]
     mib: int = 256
     boot: str = ""
+    balloon: str = ""
 
 
 def zram() -> Scenario:
@@ -38,6 +40,36 @@ exercise /dev/zram0 0
 echo 1 > /sys/block/zram0/reset
 """
     return Scenario(script, [[*_device_life(Random(1), pages=1500, rounds=5)]])
+
+
+def balloon() -> Scenario:
+    """The host asks for memory and gives it back, while others compact all the time: so that pages
+    move, and cannot move while the balloon talks; at the end the driver is removed."""
+    script = """
+probe virtio_balloon
+host balloon 232; sleep 3
+exercise /dev/vda 0
+host balloon 240; sleep 1
+exercise /dev/vda 0
+host balloon 236; exercise /dev/vda 1
+host balloon 228; exercise /dev/vda 1
+host balloon 238; exercise /dev/vda 1
+sleep 1
+rmmod virtio_balloon
+"""
+    return Scenario(script, [["M 40 4096 1", "U 60 2", COMPACT_MEMORY], [COMPACT_MEMORY] * 15])
+
+
+def balloon_oom() -> Scenario:
+    """Memory runs out while the balloon is large; it gives back what it may on that account."""
+    script = """
+probe virtio_balloon
+host balloon 176; sleep 3
+exercise /dev/vda 0
+sleep 1
+host balloon 256; sleep 2
+"""
+    return Scenario(script, [["M 110 4096 1", "S 100"]], balloon="deflate-on-oom=on")
 
 
 def _device_life(random: Random, pages: int, rounds: int) -> Iterator[str]:
@@ -97,7 +129,6 @@ def _write(random: Random, number: int) -> str:
 
 
 SCENARIOS: dict[str, Callable[[], Scenario]] = {
-    "zram": zram,
-    "zram_preempted": zram_preempted,
-    "zram_swap": zram_swap,
+    scenario.__name__: scenario
+    for scenario in (zram, zram_preempted, zram_swap, balloon, balloon_oom)
 }
