@@ -91,6 +91,8 @@ class VmwBalloon:
         self.pages_lock = SpinLock("pages_lock")
         self.size = 0
         """Pages in the balloon, isolated ones included."""
+        self.moves = 0
+        """How many pages are being moved."""
         self.mapping = AddressSpace(self, memory)
 
     def __repr__(self) -> str:
@@ -145,6 +147,9 @@ class VmwBalloon:
         while self.size:
             self.deflate(self.size)
             relax("balloon not empty")
+        # A move that the hypervisor made the balloon smaller with is not over when that is counted.
+        while self.moves:
+            relax("a page on its way")
 
     def _allocate(self, count: int) -> list[Page]:
         pages: list[Page] = []
@@ -171,6 +176,7 @@ class VmwBalloon:
     ) -> int:
         if not self.conf_sem.trylock():
             return MigrateResult.AGAIN
+        self.moves += 1
         try:
             # Deflate first: inflation may be refused, and then the guest is no worse off.
             if not self.hypervisor.unlock(page):
@@ -178,6 +184,7 @@ class VmwBalloon:
             self._move(newpage, page)
         finally:
             self.conf_sem.unlock()
+            self.moves -= 1
         return MigrateResult.SUCCESS
 
     def _move(self, newpage: Page, page: Page) -> None:
