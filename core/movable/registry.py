@@ -67,10 +67,18 @@ def load(name: str) -> type[Any]:
 
 def name_of(cls: type[Any]) -> str | None:
     """The name under which *cls* is offered; None if no installed distribution does."""
+    point = offer_of(cls)
+    return point.name if point else None
+
+
+def offer_of(cls: type[Any]) -> EntryPoint | None:
+    """How *cls* is offered; None if no installed distribution does.
+
+    A package may offer under its own name what it defines in one of its modules.
+    """
     package = cls.__module__.partition(".")[0]
     offered = (p for p in entry_points(group=GROUP) if p.module.partition(".")[0] == package)
-    # A package may offer under its own name what it defines in one of its modules.
-    return next((point.name for point in offered if _loads(point, cls)), None)
+    return next((point for point in offered if _loads(point, cls)), None)
 
 
 def _loads(point: EntryPoint, cls: type[Any]) -> bool:

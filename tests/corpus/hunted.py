@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,17 @@ class Hunted:
         return Search(name, self.kind, self.declared, strategy, seed=seed)
 
 
+def row(entry: Entry, asked: Namespace) -> dict[str, Any]:
+    """What is known of one mistake after the hunt; what is no driver cannot be hunted."""
+    hunted = Hunted(entry, asked.seeds, asked.schedules)
+    about: dict[str, Any] = {"id": entry.id, "title": entry.title}
+    about |= {"seeds": asked.seeds, "most": asked.schedules, "alone": hunted.alone()}
+    if "hooks" not in about["alone"]:
+        for strategy in asked.strategies:
+            about[strategy] = hunted.by(strategy)
+    return about | {"shrunk_to": hunted.shrunk()}
+
+
 def main() -> None:
     """Hunt."""
     parser = ArgumentParser()
@@ -86,13 +97,7 @@ def main() -> None:
         if entry.changes_the_engine:
             entry.apply(Path(engine))
             sys.path.insert(0, engine)
-        hunted = Hunted(entry, asked.seeds, asked.schedules)
-        row: dict[str, Any] = {"id": entry.id, "title": entry.title}
-        row |= {"seeds": asked.seeds, "most": asked.schedules, "alone": hunted.alone()}
-        for strategy in asked.strategies:
-            row[strategy] = hunted.by(strategy)
-        row["shrunk_to"] = hunted.shrunk()
-        print(json.dumps(row), flush=True)
+        print(json.dumps(row(entry, asked)), flush=True)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,10 @@ from corpus.mutant import Entry, catalogue  # noqa: E402
 from corpus.results import Results, Row, command_line, table  # noqa: E402
 
 KEPT = Results(Path(__file__).with_name("found.jsonl"), "id", list(catalogue()))
+PATIENCE = 400
+"""Seconds for compiling an engine and for `movable check`; an engine with a mistake may loop."""
+SLOWEST = 20
+"""Schedules a second."""
 HEADINGS = ("mistake", "", "alone", "schedules", *STRATEGIES, "seen by", "shrunk to")
 
 
@@ -42,7 +46,13 @@ def hunt(entry: Entry, asked: Namespace) -> Row:
         path = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
         own = {"MOVABLE_CACHE_DIR": cache} if entry.changes_the_engine else {}
         environment = {**os.environ, "PYTHONPATH": path, **own}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        limit = PATIENCE + asked.seeds * asked.schedules * len(asked.strategies) / SLOWEST
+        try:
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=False, timeout=limit
+            )
+        except subprocess.TimeoutExpired:
+            return {"id": entry.id, "title": entry.title, "broke": "an engine that never ends"}
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]
         return {"id": entry.id, "title": entry.title, "broke": last}

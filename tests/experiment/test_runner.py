@@ -100,10 +100,12 @@ def test_a_result_says_where_it_comes_from() -> None:
 def test_the_version_of_a_plugin_is_recorded() -> None:
     """An installed driver is found by the entry point that names its class."""
     result = run(
-        {**TABLE, "drivers": {"balloon": {}}, "phases": [{"do": "compact"}], "measure": []}
+        {**TABLE, "drivers": {"balloon": {}, "zsmalloc": {}}, "phases": [{"do": "compact"}]}
+        | {"measure": []}
     )
 
     assert result.provenance["versions"]["movable-balloon"]
+    assert result.provenance["versions"]["movable-zsmalloc"]
 
 
 def test_seconds_stand_only_where_they_are_asked_for() -> None:

@@ -23,7 +23,9 @@ def test_zsmalloc_does_what_the_kernels_did(name: str, monkeypatch: pytest.Monke
     replay = zsmalloc_requests.Replay(Memory.blank(1 << 16), monkeypatch)
     played = replay.play(recorded(REQUESTS / f"{name}.xz"))
 
-    assert min(played[what] for what in OFTEN) >= 100, played
+    assert min(played[what] for what in OFTEN) >= 90, played
+    # In one a page was locked when its zspage fell empty, so that it was freed late.
+    assert (played["work"] > 0) == (name == "zram_preempted")
     assert not replay.pool.handles
     assert not replay.pool.zspages
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -35,20 +36,22 @@ class Inside:
     """What happens inside our pool, in the kernel's words; and where a task may have to wait."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self.done: deque[tuple[str, Values]] = deque()
+        self.done: deque[tuple[str, str, Values]] = deque()
+        self.task = ""
+        """Who is at work."""
         self.hub = getcurrent()
         self._watch_zspages(patch)
         self._watch_lists(patch)
 
     def note(self, event: str, **values: object) -> None:
         """It happens now."""
-        self.done.append((event, values))
+        self.done.append((self.task, event, values))
 
     def next(self, event: Event) -> Values:
         """What comes next here; it must be the same as there."""
         assert self.done, "here nothing happens"
-        name, values = self.done.popleft()
-        assert name == event.name, f"here: {name} {values}"
+        task, name, values = self.done.popleft()
+        assert (task, name) == (event.task, event.name), f"here: {task} {name} {values}"
         return values
 
     def _watch_zspages(self, patch: pytest.MonkeyPatch) -> None:
@@ -107,6 +110,12 @@ class Replay:
         self.frames, self.zspages = Names("frame"), Names("zspage")
         self.handles = Names("handle")
         self.inside = Inside(patch)
+        trylock = Zspages._trylock_zspage
+        patch.setattr(
+            Zspages,
+            "_trylock_zspage",
+            lambda pool, zspage: not self.is_locked(zspage) and trylock(pool, zspage),
+        )
         self.tasks: dict[str, greenlet] = {}
         """Who is inside a request."""
         self.answers: dict[str, Any] = {}
@@ -114,7 +123,24 @@ class Replay:
         """What we answered the VM; who is in the middle of asking."""
         self.sizes: dict[str, int] = {}
         """What is asked for, until there is a lock to look for it."""
+        self.asked: dict[str, int] = {}
+        """Which of our frames each task asked about last."""
         self.mapped: dict[int, Any] = {}
+
+    def is_locked(self, zspage: Zspage) -> bool:
+        """Somebody has a page of a zspage locked when that falls empty.
+
+        Who has which page locked between its questions is not recorded; that the zspage was not
+        freed at once is. Then somebody must have been asking about a page of it.
+        """
+        there = self.zspages.theirs[zspage.number]
+        ahead = (e for e in self.ahead if e.task == self.inside.task)
+        fell_empty = (e for e in ahead if e.name == "insert" and e["zspage"] == there)
+        assert next(fell_empty)["fullness"] == Fullness.EMPTY
+        freed = next(ahead).name == "destroy"
+        asked = {page for task, page in self.asked.items() if task != self.inside.task}
+        assert freed or asked & {page.pfn for page in zspage.pages}, "who has it locked?"
+        return not freed
 
     def play(self, events: Iterable[Event]) -> Counter[str]:
         """Do all of it; how many events there were, by name.
@@ -122,7 +148,9 @@ class Replay:
         :raises AssertionError: the first that differs, with its line.
         """
         played: Counter[str] = Counter()
-        for event in events:
+        recording = list(events)
+        for number, event in enumerate(recording):
+            self.ahead = islice(recording, number, None)
             try:
                 getattr(self, event.name)(event)
             except (AssertionError, KeyError) as differs:
@@ -145,9 +173,12 @@ class Replay:
         if event.task in self.replies:
             zspage = self.pool.zspages[self.zspages.ours[event["zspage"]]]
         else:
-            self.tasks[event.task].switch()
+            self._go_on(event)
             zspage = self.inside.next(event)["zspage"]
             self.zspages.meet(event["zspage"], zspage.number)
+        chunks = zspage.size_class
+        there = (event["size"], event["objs"], event["pages"])
+        assert there == (chunks.size, chunks.objs_per_zspage, len(zspage.pages))
         for position, page in enumerate(zspage.pages):
             self.frames.meet(pfn(event[f"p{position}"]), page.pfn)
 
@@ -196,32 +227,36 @@ class Replay:
     # What the VM asks, with the page locked.
 
     def isolate(self, event: Event) -> None:
-        page = self._page(event["page"])
+        page = self._asked(event)
         page.get()
         assert page.trylock()
-        self.replies[event.task] = self.zram.isolate_page(page, IsolateMode(event["mode"]))
-        page.unlock()
+        answer = self.zram.isolate_page(page, IsolateMode(event["mode"]))
+        self.replies[event.task] = page, answer
 
     def isolated(self, event: Event) -> None:
-        assert self.replies.pop(event.task) == bool(event["ret"])
+        page, answer = self.replies.pop(event.task)
+        page.unlock()  # meanwhile nobody could free it
+        assert answer == bool(event["ret"])
 
     def migrate(self, event: Event) -> None:
-        page, newpage = self._page(event["page"]), self.memory.alloc_page()
+        page, newpage = self._asked(event), self.memory.alloc_page()
         assert page.trylock()
         assert newpage.trylock()
         mapping, mode = self.zram.mapping, MigrateMode(event["mode"])
-        self.replies[event.task] = self.zram.migratepage(mapping, newpage, page, mode)
+        answer = self.zram.migratepage(mapping, newpage, page, mode)
+        self.replies[event.task] = page, newpage, answer
         self.frames.forget(pfn(event["page"]))
         self.frames.meet(pfn(event["newpage"]), newpage.pfn)
-        for one in (page, newpage):
-            one.unlock()
-            one.put()
 
     def migrated(self, event: Event) -> None:
-        assert self.replies.pop(event.task) == event["ret"]
+        *pages, answer = self.replies.pop(event.task)
+        for page in pages:
+            page.unlock()
+            page.put()
+        assert answer == event["ret"]
 
     def putback(self, event: Event) -> None:
-        page = self._page(event["page"])
+        page = self._asked(event)
         assert page.trylock()
         self.zram.putback_page(page)
         page.unlock()
@@ -248,7 +283,7 @@ class Replay:
     def take(self, event: Event) -> None:
         """Of the next zspage to move objects from, or to; `taken` says which."""
         if not self.inside.done:
-            self.tasks[event.task].switch()
+            self._go_on(event)
         here = self.inside.next(event)
         assert here["source"] == event["source"]
         self.taking = here["zspage"]
@@ -276,6 +311,10 @@ class Replay:
 
         assert event.task not in self.tasks, "it is inside a request"
         self.tasks[event.task] = greenlet(served)
+        self._go_on(event)
+
+    def _go_on(self, event: Event) -> None:
+        self.inside.task = event.task
         self.tasks[event.task].switch()
 
     def _answer(self, event: Event) -> Any:
@@ -283,8 +322,9 @@ class Replay:
         assert not self.inside.done, f"here more happens: {self.inside.done}"
         return self.answers.pop(event.task)
 
-    def _page(self, page: int) -> Page:
-        return self.memory.page(self.frames.ours[pfn(page)])
+    def _asked(self, event: Event) -> Page:
+        frame = self.asked[event.task] = self.frames.ours[pfn(event["page"])]
+        return self.memory.page(frame)
 
     def _locate(self, event: Event) -> None:
         """The object is where it is there."""

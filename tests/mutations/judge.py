@@ -115,13 +115,16 @@ def replay(recording: Path, ours: Path) -> str | None:
     return difference
 
 
-class Failures(list[str]):
+class Failures:
     """Notes the names of the tests that fail."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Called by pytest for each stage of each test."""
         if report.failed:
-            self.append(report.nodeid)
+            self.names.append(report.nodeid)
 
 
 def run_tests(nodes: list[str]) -> str | None:
@@ -130,7 +133,7 @@ def run_tests(nodes: list[str]) -> str | None:
     failures = Failures()
     code = pytest.main([*QUICKLY, *nodes], plugins=[failures])
     assert code in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED), f"pytest: {code!r}"
-    return failures[0] if failures else None
+    return failures.names[0] if failures.names else None
 
 
 def unpacked(recording: Path, folder: Path) -> Path:
@@ -142,12 +145,12 @@ def unpacked(recording: Path, folder: Path) -> Path:
     return copy
 
 
-def judge(package: Path, job: dict[str, Any], folder: Path) -> dict[str, Any]:
+def judge(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Whether anybody notices the change: the recording, or one of the tests, of *job*."""
     recording = unpacked(Path(job["recording"]), folder) if job["recording"] else None
 
     def work() -> str | None:
-        import_anew(package, job["file"], job["source"])
+        import_anew(Path(job["package"]), job["file"], job["source"])
         if recording is None:
             return run_tests(job["tests"])
         return replay(recording, folder / "ours.npz")
@@ -155,12 +158,12 @@ def judge(package: Path, job: dict[str, Any], folder: Path) -> dict[str, Any]:
     return in_a_child(work, folder / "verdict.json")
 
 
-def main(package: Path) -> None:
+def main() -> None:
     """Judge what is asked for."""
     importlib.import_module("movable.recording.replay")  # and with it all that it needs, once
     with tempfile.TemporaryDirectory() as folder:
-        serve(lambda job: judge(package, job, Path(folder)))
+        serve(lambda job: judge(job, Path(folder)))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

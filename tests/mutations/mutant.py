@@ -1,10 +1,11 @@
-"""Engines with one rule wrong: each a small replacement in one file of the package."""
+"""Engines, and drivers, with one rule wrong: each a small replacement in one file of a package."""
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,23 @@ class Mutation:
     """The one that fails, from tests/ on, where no recording sees anything."""
     unseen: str = ""
     """Why nobody can see it."""
+    package: str = "movable"
+    """Whose file it is: the engine's, or a driver's."""
 
     def __str__(self) -> str:
         return f"{self.rule} {self.text}"
 
+    @property
+    def folder(self) -> Path:
+        """Of the package."""
+        spec = find_spec(self.package)
+        assert spec
+        assert spec.origin
+        return Path(spec.origin).parent
+
     def source(self) -> str:
         """The changed file."""
-        return replaced((PACKAGE / self.file).read_text(), self.old, self.new, self)
+        return replaced((self.folder / self.file).read_text(), self.old, self.new, self)
 
 
 def catalogue() -> list[Mutation]:
@@ -60,7 +71,7 @@ class Judge(Program):
     """A process that tries engines (judge.py)."""
 
     def __init__(self) -> None:
-        super().__init__(HERE / "judge.py", PACKAGE)
+        super().__init__(HERE / "judge.py")
 
     def __enter__(self) -> Judge:
         return self
@@ -75,6 +86,8 @@ class Judge(Program):
 
     def _ask(self, mutation: Mutation | None, **about: Any) -> str | None:
         file, source = (mutation.file, mutation.source()) if mutation else ("", "")
-        job = {"file": file, "source": source, "recording": "", "tests": []} | about
+        package = str(mutation.folder if mutation else PACKAGE)
+        job = {"file": file, "source": source, "package": package, "recording": "", "tests": []}
+        job |= about
         verdict: str | None = self.ask(mutation, job)
         return verdict

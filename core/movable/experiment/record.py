@@ -7,14 +7,14 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from movable.experiment import curves, frames
 from movable.experiment.bench import Plan
 from movable.experiment.measures import Number, Outcome
 from movable.experiment.source import Source
-from movable.registry import GROUP
+from movable.registry import offer_of
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -149,9 +149,8 @@ class Result:
 def provenance(plans: Mapping[str, Plan], seed: int, recordings: list[Any]) -> dict[str, Any]:
     """All that somebody needs to get the same numbers again; *plans* by variant."""
     kinds = {kind for plan in plans.values() for kind in plan.kinds.values()}
-    classes = {f"{kind.__module__}:{kind.__qualname__}" for kind in kinds}
-    offers = [point for point in entry_points(group=GROUP) if point.value in classes]
-    plugins = {point.dist.name for point in offers if point.dist}
+    offers = [offer_of(kind) for kind in kinds]
+    plugins = {offer.dist.name for offer in offers if offer and offer.dist}
     libraries = {name: _version(name) for name in sorted({*LIBRARIES, *plugins})}
     return {
         "versions": {"python": platform.python_version(), **libraries},
