@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from drivers.guests import Guest, Witness
-from movable.errors import OutOfMemory
+from movable.errors import AuditFailed, OutOfMemory
 from movable.gfp import GFP_KERNEL, Gfp
 from movable.invariant import hold_invariants
 from movable.mm.memory import Memory
@@ -172,3 +172,32 @@ def test_a_large_block_is_not_worth_a_life_either() -> None:
         guest.memory.alloc_pages(GFP_KERNEL, 4)
 
     assert guest.balloon.num_pages == 600
+
+
+@pytest.mark.parametrize("answer", [None, -1, True, 2.5])
+def test_an_answer_that_is_no_number_of_pages_is_named(answer: object) -> None:
+    """With whose it is; nothing is done on its account."""
+    memory = Memory.blank(64, pageblock_order=4, max_order=6)
+
+    def says_nonsense() -> object:
+        return answer
+
+    memory.register_oom_notifier(says_nonsense)  # type: ignore[arg-type]  # which is the point
+
+    with pytest.raises(AuditFailed, match=f"says_nonsense: answered {answer!r}"):
+        allocations(memory)
+    memory.validate()
+
+
+def test_who_frees_nothing_and_says_so_for_ever_is_named() -> None:
+    """The kernel would try for ever, too."""
+    memory = Memory.blank(64, pageblock_order=4, max_order=6)
+
+    def boasts() -> int:
+        return 5
+
+    memory.register_oom_notifier(boasts)
+
+    with pytest.raises(AuditFailed, match="boasts: said 17 times to have freed pages"):
+        allocations(memory)
+    memory.validate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -9,8 +10,14 @@ import pytest
 from movable.conformance.check import FAILED, check
 from movable.conformance.declared import Declared
 from movable.conformance.hunt import Search, hunt
+from movable.conformance.prepared import Pressed
+from movable.conformance.witness import Lent, Witness
+from movable.errors import OutOfMemory
+from movable.gfp import Gfp
+from movable.mm.memory import Memory
 from movable_zsmalloc import Zram
 
+AT_ONCE = Gfp.KSWAPD_RECLAIM
 CONFIGS = (
     {"locking": "7.2"},
     {"locking": "7.2", "sizes": "halves"},
@@ -33,3 +40,21 @@ def test_each_generation_conforms(config: dict[str, Any]) -> None:
     assert not failed
     assert played.schedules == 640
     assert not played.found
+
+
+def test_while_memory_is_short_who_must_not_wait_gets_nothing() -> None:
+    """In checks and in races: else a first try would spare a driver the second, which compacts."""
+    memory = Memory.blank(256)
+    pressed, lent = Pressed(memory), Lent(memory, Witness(Counter()))
+    lent.pressure = 1
+
+    with pressed.short(), pytest.raises(OutOfMemory, match="must not wait"):
+        pressed.alloc_page(AT_ONCE)
+    with pytest.raises(OutOfMemory, match="must not wait"):
+        lent.alloc_page(AT_ONCE)
+
+    assert lent.pressure == 1
+    lent.alloc_page()
+    assert lent.pressure == 0
+    lent.alloc_page(AT_ONCE)
+    pressed.alloc_page(AT_ONCE)

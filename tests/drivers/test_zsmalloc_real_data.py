@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from movable import run
 from movable.errors import BadInput
 from movable.invariant import hold_invariants
 from movable.mm.memory import Memory
@@ -49,7 +50,8 @@ def test_pages_that_were_moved_read_as_written(full: Zram) -> None:
     """By the VM, and within the pool."""
     before = {page.pfn for zspage in full.pool.zspages.values() for page in zspage.pages}
 
-    full.memory.compact_memory()  # type: ignore[attr-defined]
+    assert isinstance(full.memory, Memory)
+    full.memory.compact_memory()
     moved = before - {page.pfn for zspage in full.pool.zspages.values() for page in zspage.pages}
     full.compact()
 
@@ -140,6 +142,26 @@ def test_a_file_without_pages_is_refused(tmp_path: Path, size: int | None, probl
 
     with pytest.raises(BadInput, match=f"{path}.*{problem}"):
         zram(data="lz4", pages=path)
+
+
+def test_an_experiment_has_real_pages_where_its_machine_has_bytes() -> None:
+    """They are moved, and read as written."""
+    table = {
+        "title": "real pages",
+        "machine": {"recording": "tiny", "real_bytes": True},
+        "drivers": {"zram": {"type": "zsmalloc", "data": "lz4"}},
+        "phases": [
+            {"do": "zram.swap_out", "count": 3000},
+            {"do": "zram.free", "count": 1500},
+            {"do": "compact"},
+            {"do": "zram.read", "count": 1500},
+        ],
+        "measure": ["zram.migrated"],
+    }
+    assert run(table).runs[0].measures["zram.migrated"] > 0
+
+    with pytest.raises(BadInput, match="carry no bytes"):
+        run({**table, "machine": {"recording": "tiny"}})
 
 
 def test_a_memory_without_bytes_is_refused() -> None:

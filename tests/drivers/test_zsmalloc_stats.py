@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
@@ -53,19 +53,24 @@ def test_a_write_first_asks_for_what_is_there(monkeypatch: pytest.MonkeyPatch) -
     scene.close()
 
 
+def noting(masks: list[int], alloc_page: Callable[[int], Page]) -> Callable[[int], Page]:
+    """`alloc_page`, with every mask put down."""
+
+    def noted(gfp: int) -> Page:
+        masks.append(gfp)
+        return alloc_page(gfp)
+
+    return noted
+
+
 def test_pages_are_asked_for_as_movable_ones_only_if_they_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Both times without what would start a compaction (GFP_NOIO)."""
     for movable in (True, False):
         scene = Scene(movable=movable)
-        alloc_page, masks = scene.memory.alloc_page, list[int]()
-
-        def noting(gfp: int, masks: list[int] = masks, alloc: Any = alloc_page) -> Page:
-            masks.append(gfp)
-            return alloc(gfp)  # type: ignore[no-any-return]
-
-        monkeypatch.setattr(scene.memory, "alloc_page", noting)
+        masks = list[int]()
+        monkeypatch.setattr(scene.memory, "alloc_page", noting(masks, scene.memory.alloc_page))
         scene.swap_out(HUGE)
 
         assert [bool(mask & Gfp.MOVABLE) for mask in masks] == [movable]

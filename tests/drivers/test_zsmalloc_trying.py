@@ -9,7 +9,6 @@ import pytest
 from drivers.zram_scenes import SEVEN_IN_FOUR, Scene, one_object
 from movable import IsolateMode, MigrateMode, MigrateResult
 from movable_zsmalloc import InuseRatio
-from movable_zsmalloc.trying import TryingMigration
 
 TWO_IN_ONE = 2000
 
@@ -54,10 +53,9 @@ def test_a_page_without_a_zspage_is_let_go(scene: Scene) -> None:
     """It was destroyed while nobody had the page locked: isolate refuses, migrate has nothing to do
     (ZS-68, ZS-75, ZX-1)."""
     page, newpage = scene.memory.alloc_page(), scene.memory.alloc_page()
-    pages = TryingMigration(scene.pool)  # type: ignore[arg-type]  # which is of this kind here
 
     assert not scene.zram.isolate_page(page, IsolateMode.UNEVICTABLE)
-    assert pages.migrate(newpage, page, MigrateMode.SYNC) == MigrateResult.SUCCESS
+    assert scene.zram.pages.migrate(newpage, page, MigrateMode.SYNC) == MigrateResult.SUCCESS
 
     assert (page.refcount, newpage.refcount) == (1, 1)
     page.put()

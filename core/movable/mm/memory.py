@@ -219,10 +219,10 @@ class Memory(Contiguous, PageBytes):
 
         :raises ContractViolation: it was not the caller's to drop; the page is not freed.
         """
-        flags = self.mem_map["flags"][pfn]
+        flags = self.flags[pfn]
         if flags & (PG_isolated | PG_locked):
             # A compactor may have it listed; freed, it would stand on two lists.
-            self.mem_map["refcount"][pfn] = 1
+            self.refcount[pfn] = 1
             held = "the VM has it isolated" if flags & PG_isolated else "it is locked"
             detail = f"{held}: the last reference is not the caller's to drop"
             raise ContractViolation("I10", repr(self.page(pfn)), "put", detail)

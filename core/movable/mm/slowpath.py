@@ -33,6 +33,7 @@ from movable.mm.direct_compaction import (
     zonelist,
 )
 from movable.mm.highatomic import unreserve_highatomic_pageblock
+from movable.mm.oom_kill import OutOfMemory
 from movable.mm.suitable import enough_free
 from movable.mm.watermark import zone_watermark_ok
 
@@ -90,6 +91,7 @@ class SlowPath:
         self.priority = t.COMPACT_PRIO_SYNC_LIGHT
         self.result = t.COMPACT_SKIPPED
         self.compaction_retries = self.no_progress_loops = 0
+        self.oom = OutOfMemory(memory)
 
     def run(self) -> int:
         """The block's frame, or -1."""
@@ -188,7 +190,7 @@ class SlowPath:
         may_fail = self.gfp & (Gfp.RETRY_MAYFAIL | Gfp.THISNODE)
         if pfn >= 0 or self.costly or may_fail or dma:
             return pfn, 0
-        return -1, sum(notify() for notify in self.memory.oom_notifiers)
+        return -1, self.oom.notify()
 
     def _may_retry(self, progress: int) -> bool:
         if self._should_reclaim_retry(progress):

@@ -69,7 +69,7 @@ def _empty_one(pool: Pool, size_class: SizeClass) -> bool:
     if source is None:
         return False
     emptied = bool(size_class.can_compact()) and _move_all(pool, source) and not source.inuse
-    size_class.insert(source, size_class.fullness_of(source.inuse))
+    _putback(source)
     pool.let_users_in(source)
     if emptied:
         pool.free_zspage(source)
@@ -83,7 +83,7 @@ def _move_all(pool: Pool, source: Zspage) -> bool:
     obj_idx = 0
     while destination := _take(pool, size_class, size_class.grouping.destinations):
         obj_idx = _move_objects(pool, source, obj_idx, destination)
-        size_class.insert(destination, size_class.fullness_of(destination.inuse))
+        _putback(destination)
         pool.let_users_in(destination)
         if obj_idx == size_class.objs_per_zspage:
             return True
@@ -94,9 +94,8 @@ def _move_all(pool: Pool, source: Zspage) -> bool:
 
 def _take(pool: Pool, size_class: SizeClass, groups: Iterable[IntEnum]) -> Zspage | None:
     """Take a zspage off its list, and keep its users out (isolate_zspage())."""
-    zspage = size_class.first(groups)
+    zspage = _unlist(size_class, groups)
     if zspage:
-        size_class.remove(zspage)
         pool.keep_users_out(zspage)
     return zspage
 
@@ -126,18 +125,21 @@ def _fill_one(pool: TryingPool, size_class: SizeClass) -> tuple[int, bool]:
         if alone:
             _move_objects(pool, source, 0, destination)
             source.lock.write_unlock()
-        size_class.insert(source, size_class.fullness_of(source.inuse))
+        _putback(source)
         if not alone:
             break
         if not source.inuse:
             pool.free_zspage(source)
             emptied += 1
         if destination.inuse == size_class.objs_per_zspage or pool.rwlock.is_contended():
-            size_class.insert(destination, size_class.fullness_of(destination.inuse))
+            _putback(destination)
             return emptied, True
     if destination:
-        size_class.insert(destination, size_class.fullness_of(destination.inuse))
+        _putback(destination)
     return emptied, False
+
+
+# Both.
 
 
 def _unlist(size_class: SizeClass, groups: Iterable[IntEnum]) -> Zspage | None:
@@ -147,7 +149,10 @@ def _unlist(size_class: SizeClass, groups: Iterable[IntEnum]) -> Zspage | None:
     return zspage
 
 
-# Both.
+def _putback(zspage: Zspage) -> None:
+    """List a zspage by how full it is now (putback_zspage())."""
+    size_class = zspage.size_class
+    size_class.insert(zspage, size_class.fullness_of(zspage.inuse))
 
 
 def _move_objects(pool: Pool, source: Zspage, obj_idx: int, destination: Zspage) -> int:

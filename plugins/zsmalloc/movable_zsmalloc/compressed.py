@@ -46,7 +46,7 @@ class Data(Protocol):
         ...
 
     def plain(self, stored: bytes) -> bytes:
-        """The page of an object (decompression)."""
+        """The page of an object (decompression); of what is none, something that no page is."""
         ...
 
 

@@ -14,7 +14,7 @@ Follows zs_malloc(), zs_free() and zs_map_object() in mm/zsmalloc.c of Linux v6.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from itertools import count
 
@@ -121,7 +121,7 @@ class Pool(Zspages):
     def mapped(self, handle: int) -> Iterator[Mapped]:
         """Use an object: it stays where it is meanwhile, and who holds it must not sleep
         (zs_map_object() to zs_unmap_object())."""
-        with self.lock:
+        with self.finding():
             zspage, obj_idx = self.locate(handle)
             zspage.lock.read_lock()
         point("object mapped")
@@ -140,6 +140,10 @@ class Pool(Zspages):
         if zspage is None or zspage.chunk(obj_idx)[0] != page:
             return b"no object in frame %d" % pfn
         return Mapped(zspage, obj_idx).read(size)
+
+    def finding(self) -> AbstractContextManager[None]:
+        """Keep objects where they are while one is found by its handle."""
+        return self.lock
 
     def gives_way(self) -> bool:
         """Who compacts should let somebody else have the lock."""

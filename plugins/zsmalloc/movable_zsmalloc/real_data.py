@@ -29,10 +29,11 @@ TEXT = (
 
 
 class Codec(NamedTuple):
-    """Both directions."""
+    """Both directions, and what is raised where bytes are not its own."""
 
     compress: Callable[[bytes], bytes]
     decompress: Callable[[bytes], bytes]
+    error: type[Exception]
 
 
 class RealData:
@@ -72,7 +73,12 @@ class RealData:
         """What is stored as it is has a page's size, and what fills a page a word's."""
         if len(stored) == WORD:
             return stored * (PAGE_SIZE // WORD)
-        return stored if len(stored) == PAGE_SIZE else self.codec.decompress(stored)
+        if len(stored) == PAGE_SIZE:
+            return stored
+        try:
+            return self.codec.decompress(stored)
+        except self.codec.error as error:
+            return f"{error}: {stored!r}".encode()
 
 
 def codec(algorithm: Algorithm) -> Codec:
@@ -82,18 +88,22 @@ def codec(algorithm: Algorithm) -> Codec:
         return Codec(
             lambda data: bytes(block.compress(data, store_size=False)),
             lambda data: bytes(block.decompress(data, uncompressed_size=PAGE_SIZE)),
+            block.LZ4BlockError,
         )
     if algorithm == "zstd":
         zstd = _library("zstandard", algorithm)
         squeeze = zstd.ZstdCompressor(level=ZSTD_LEVEL, write_content_size=False)
         expand = zstd.ZstdDecompressor()
         return Codec(
-            squeeze.compress, lambda data: bytes(expand.decompress(data, max_output_size=PAGE_SIZE))
+            squeeze.compress,
+            lambda data: bytes(expand.decompress(data, max_output_size=PAGE_SIZE)),
+            zstd.ZstdError,
         )
     lzo = _library("lzo", algorithm)
     return Codec(
         lambda data: bytes(lzo.compress(data, 1, False)),
         lambda data: bytes(lzo.decompress(data, False, PAGE_SIZE)),
+        lzo.error,
     )
 
 

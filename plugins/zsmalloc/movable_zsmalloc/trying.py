@@ -17,15 +17,14 @@ without a tag bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import ClassVar
 
 from movable import MigrateResult, Page, RwLock, SpinLock, point
 from movable_zsmalloc.migration import Migration
 from movable_zsmalloc.packing import SINCE_6_4, Packing
-from movable_zsmalloc.pool import Mapped, Pool
+from movable_zsmalloc.pool import Pool
 from movable_zsmalloc.size_class import SizeClass
 
 
@@ -61,18 +60,8 @@ class TryingPool(Pool):
                 self.free_zspage(zspage)
         del self.handles[handle]
 
-    @contextmanager
-    def mapped(self, handle: int) -> Iterator[Mapped]:
-        """Use an object; nobody waits for this, so it may take long
-        (zs_obj_read_begin() to zs_obj_read_end())."""
-        with self.rwlock.read():
-            zspage, obj_idx = self.locate(handle)
-            zspage.lock.read_lock()
-        point("object mapped")
-        try:
-            yield Mapped(zspage, obj_idx)
-        finally:
-            zspage.lock.read_unlock()
+    def finding(self) -> AbstractContextManager[None]:
+        return self.rwlock.read()
 
 
 class TryingMigration(Migration):

@@ -174,7 +174,8 @@ def record(scenario: Scenario, work: Path, seconds: int) -> dict[str, bytes]:
         said = console.read_text(errors="replace")
         try:
             with tarfile.open(disk) as left:
-                return {m.name: left.extractfile(m).read() for m in left if m.isfile()}  # type: ignore[union-attr]
+                files = ((member.name, left.extractfile(member)) for member in left)
+                return {name: file.read() for name, file in files if file}
         except tarfile.ReadError:
             sys.exit(f"{said[-3000:]}\nthe guest left nothing")
 
