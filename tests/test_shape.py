@@ -43,7 +43,7 @@ LAYERS = (
     {"mapping"},
     {"check_hooks", "lifecycle", "rules"},
     {"hookspecs"},
-    {"page_list"},
+    {"page_list", "pagevec"},
     {"page"},
     {"gfp", "page_flags"},
     {"sched"},

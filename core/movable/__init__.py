@@ -12,6 +12,7 @@ from movable.mapping import AddressSpace
 from movable.operation import operation, reads_back
 from movable.page import Memory, Page
 from movable.page_list import PageList
+from movable.pagevec import Pagevec
 from movable.sched import (
     Clock,
     Completion,
@@ -42,6 +43,7 @@ __all__ = [
     "Mutex",
     "Page",
     "PageList",
+    "Pagevec",
     "RwLock",
     "SpinLock",
     "Timer",

@@ -12,9 +12,14 @@ from difflib import get_close_matches
 from inspect import Parameter, getattr_static, isgeneratorfunction, signature
 from typing import Any
 
-from movable.hookspecs import HOOKS, PROJECT, MovableDriver
+from movable.hookspecs import BATCH_HOOKS, HOOKS, PROJECT, MovableBatches, MovableDriver
 
-_SPECIFIED = {hook: tuple(signature(getattr(MovableDriver, hook)).parameters)[1:] for hook in HOOKS}
+ALL_HOOKS = (*HOOKS, *BATCH_HOOKS.values())
+_SPECIFIED = {
+    hook: tuple(signature(getattr(specification, hook)).parameters)[1:]
+    for specification, hooks in ((MovableDriver, HOOKS), (MovableBatches, BATCH_HOOKS.values()))
+    for hook in hooks
+}
 
 
 def missing_hooks(driver: object) -> tuple[str, ...]:
@@ -59,9 +64,9 @@ def _missing(driver: object, hook: str) -> str:
 
 def _problems(name: str, function: Any, options: dict[str, Any]) -> Iterator[str]:
     hook = options["specname"] or name
-    if hook not in HOOKS:
+    if hook not in ALL_HOOKS:
         if not options["optionalhook"]:
-            near = get_close_matches(hook, HOOKS, n=1, cutoff=0)
+            near = get_close_matches(hook, ALL_HOOKS, n=1, cutoff=0)
             yield f"{hook} is not a hook: did you mean {near[0]}?"
         return
     if options["hookwrapper"]:

@@ -7,6 +7,7 @@ calls them, and when, follows mm/migrate.c of Linux v6.1. Rule names are those o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +16,7 @@ import pluggy
 if TYPE_CHECKING:
     from movable.mapping import AddressSpace
     from movable.page import Page
+    from movable.pagevec import Pagevec
 
 PROJECT = "movable"
 
@@ -149,6 +151,88 @@ class MovableDriver(Protocol):
 
 HOOKS = ("isolate_page", "migratepage", "putback_page")
 """The names of the hooks, in the order in which a page meets them."""
+
+
+class MovableBatches(Protocol):
+    """Three hooks more, for a driver that answers for many pages at once for less.
+
+    Each is optional, by itself. A batch is of pages that the VM would have asked about one right
+    after another: of one driver and one pageblock, at least two and at most COMPACT_CLUSTER_MAX,
+    all of them locked. What comes of a batch is what would have come of single calls, frame for
+    frame; where the VM cannot be sure of that it asks page by page (mm/batches.py says where).
+
+    No kernel has these. In 2016 the Mali driver's authors asked for batched migration because
+    flushing the GPU's caches for each page costs more than the move.
+    """
+
+    @hookspec(firstresult=True)
+    def isolate_pages(self, pages: Pagevec, mode: IsolateMode) -> Sequence[bool] | None:
+        """Take *pages* out of the driver's lists, in order, as `isolate_page` takes each.
+
+        :returns: an answer for each page; or `None`, having changed nothing, to be asked page by
+            page.
+        """
+        ...
+
+    @hookspec(firstresult=True)
+    def migratepages(
+        self, mapping: AddressSpace, newpages: Pagevec, pages: Pagevec, mode: MigrateMode
+    ) -> Sequence[int] | None:
+        """Move *pages*, in order, to *newpages*, as `migratepage` moves each.
+
+        The first page that moves takes the first new page, the second the second; a page that does
+        not move takes none, so that new pages are left over at the end (D26).
+
+        :returns: an answer for each page, of which -ENOMEM is the last: nobody is asked about the
+            pages behind that one (D25). Or `None`, having changed nothing, to be asked page by
+            page.
+        """
+        ...
+
+    @hookspec(firstresult=True)
+    def putback_pages(self, pages: Pagevec) -> None:
+        """Take *pages* back, in order, as `putback_page` takes each."""
+        ...
+
+
+BATCH_HOOKS = {
+    "isolate_page": "isolate_pages",
+    "migratepage": "migratepages",
+    "putback_page": "putback_pages",
+}
+"""By hook: the one that asks about many pages."""
+SINGLE = {many: one for one, many in BATCH_HOOKS.items()} | {hook: hook for hook in HOOKS}
+"""By hook, of either kind: the one that asks about a single page."""
+RAISING = {"isolate_page": "D06", "migratepage": "D16", "putback_page": "D20"}
+"""By hook: the rule that an exception breaks."""
+
+
+def broken_batch(hook: str, answers: object, pages: int) -> tuple[int, str, str] | None:
+    """Which of *pages* no driver may answer so in a batch, with rule and text; `None` if it may.
+
+    *hook* is the single one, and *answers* is not `None` unless that is what it must be.
+    """
+    if hook == "putback_page":
+        promise = broken_promise(hook, answers)
+        return (0, *promise) if promise else None
+    if not isinstance(answers, Sequence) or isinstance(answers, (str, bytes)):
+        return 0, "D25", f"answered {answers!r}, which is no sequence of answers"
+    for number, answer in enumerate(answers):
+        if promise := broken_promise(hook, answer):
+            return min(number, pages - 1), *promise
+    return _broken_length(hook, answers, pages)
+
+
+def _broken_length(hook: str, answers: Sequence[object], pages: int) -> tuple[int, str, str] | None:
+    nomem = MigrateResult.NOMEM
+    if hook == "migratepage" and nomem in answers:
+        pages = list(answers).index(nomem) + 1
+        if len(answers) > pages:
+            text = f"answered for {len(answers) - pages} pages behind the one that is -ENOMEM"
+            return pages, "D25", text
+    if len(answers) != pages:
+        return 0, "D25", f"gave {len(answers)} answers for {pages} pages"
+    return None
 
 
 def broken_promise(hook: str, answer: object) -> tuple[str, str] | None:

@@ -11,7 +11,7 @@ having one table per mapping, `struct address_space_operations` of v4.8.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any, NamedTuple
@@ -20,8 +20,16 @@ import pluggy
 
 from movable.check_hooks import hook_problems, missing_hooks
 from movable.errors import DriverRefused
-from movable.hookspecs import PROJECT, IsolateMode, MigrateMode, MovableDriver
+from movable.hookspecs import (
+    BATCH_HOOKS,
+    PROJECT,
+    IsolateMode,
+    MigrateMode,
+    MovableBatches,
+    MovableDriver,
+)
 from movable.page import Memory, Page
+from movable.pagevec import Pagevec
 
 
 class MovableOperations(NamedTuple):
@@ -30,6 +38,16 @@ class MovableOperations(NamedTuple):
     isolate_page: Callable[[Page, IsolateMode], bool]
     migratepage: Callable[[AddressSpace, Page, Page, MigrateMode], int]
     putback_page: Callable[[Page], None]
+
+
+class BatchOperations(NamedTuple):
+    """The calls that ask about many pages at once, each `None` where the VM asks page by page."""
+
+    isolate_pages: Callable[[Pagevec, IsolateMode], Sequence[bool] | None] | None = None
+    migratepages: (
+        Callable[[AddressSpace, Pagevec, Pagevec, MigrateMode], Sequence[int] | None] | None
+    ) = None
+    putback_pages: Callable[[Pagevec], None] | None = None
 
 
 @dataclass(slots=True)
@@ -69,6 +87,7 @@ class AddressSpace:
         self.observers: tuple[object, ...] = ()
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(MovableDriver)
+        self._manager.add_hookspecs(MovableBatches)
         self._register(driver, missing_hooks(driver))
         self._link()
 
@@ -140,11 +159,63 @@ class AddressSpace:
             migratepage=_sole(hook.migratepage) or migratepage,
             putback_page=_sole(hook.putback_page) or putback_page,
         )
+        self.batch_ops = self._batch_operations()
+
+    def _batch_operations(self) -> BatchOperations:
+        hook = self._manager.hook
+
+        def isolate_pages(pages: Pagevec, mode: IsolateMode) -> Sequence[bool] | None:
+            answers: Sequence[bool] | None = hook.isolate_pages(pages=pages, mode=mode)
+            return answers
+
+        def migratepages(
+            mapping: AddressSpace, newpages: Pagevec, pages: Pagevec, mode: MigrateMode
+        ) -> Sequence[int] | None:
+            answers: Sequence[int] | None = hook.migratepages(
+                mapping=mapping, newpages=newpages, pages=pages, mode=mode
+            )
+            return answers
+
+        def putback_pages(pages: Pagevec) -> None:
+            answer: None = hook.putback_pages(pages=pages)
+            return answer
+
+        return BatchOperations(
+            isolate_pages=self._batched("isolate_page", isolate_pages),
+            migratepages=self._batched("migratepage", migratepages),
+            putback_pages=self._batched("putback_page", putback_pages),
+        )
+
+    def _batched(self, hook: str, carried: Callable[..., Any]) -> Callable[..., Any] | None:
+        """What asks about many pages instead of *hook*; *carried* if that must be pluggy.
+
+        `None` unless the driver answers so, and so does each observer who would see the other; and
+        whoever overrides the one hook in a subclass overrides the other too.
+        """
+        caller = getattr(self._manager.hook, BATCH_HOOKS[hook])
+        singles, batches = (
+            {id(impl.plugin): impl for impl in asked.get_hookimpls()}
+            for asked in (getattr(self._manager.hook, hook), caller)
+        )
+        mine = id(self.driver)
+        if mine not in batches or not singles.keys() <= batches.keys():
+            return None
+        if _place(batches[mine]) > _place(singles[mine]):
+            return None
+        return _sole(caller) or carried
+
+
+def _place(impl: pluggy.HookImpl) -> int:
+    """How far up its class's ancestors a hook is defined; 0 is in the class itself."""
+    name, lineage = impl.function.__name__, type(impl.plugin).__mro__
+    places = [place for place, cls in enumerate(lineage) if name in vars(cls)]
+    return places[0] if places else 0
 
 
 def _sole(caller: pluggy.HookCaller) -> Callable[..., Any] | None:
     """The one implementation of a hook, if calling it is all that pluggy would do."""
-    _self, *specified = signature(getattr(MovableDriver, caller.name)).parameters
+    specification = MovableBatches if hasattr(MovableBatches, caller.name) else MovableDriver
+    _self, *specified = signature(getattr(specification, caller.name)).parameters
     match caller.get_hookimpls():
         case [impl]:  # the driver's, which is no wrapper
             return impl.function if list(impl.argnames) == specified else None

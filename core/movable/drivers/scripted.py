@@ -8,6 +8,7 @@ recordings plays the same part; here it is a driver like any other.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from movable import (
@@ -17,6 +18,7 @@ from movable import (
     MigrateMode,
     MigrateResult,
     Page,
+    Pagevec,
     hookimpl,
 )
 
@@ -79,6 +81,41 @@ class Scripted:
     @hookimpl
     def putback_page(self, page: Page) -> None:
         self.log += (PUTBACK, page.private, page.pfn, 0, 0, 0)
+
+    # The same for many pages at once, with nothing else in the log.
+
+    @hookimpl
+    def isolate_pages(self, pages: Pagevec, mode: IsolateMode) -> Sequence[bool]:
+        refuse, answers = self.script.refuse, []
+        for page in pages:
+            number = page.private
+            taken = not (number < len(refuse) and refuse[number])
+            self.log += (ISOLATE, number, page.pfn, 0, mode, taken)
+            answers.append(taken)
+        return answers
+
+    @hookimpl
+    def migratepages(
+        self, mapping: AddressSpace, newpages: Pagevec, pages: Pagevec, mode: MigrateMode
+    ) -> Sequence[int]:
+        answers, moving = [], []
+        targets: list[int] = newpages.pfns.tolist()
+        for page in pages:
+            number = page.private
+            answer = self._answer(number) if number < len(self.tries) else SUCCESS
+            self.log += (MIGRATE, number, page.pfn, targets[len(moving)], mode, answer)
+            if answer is SUCCESS:
+                moving.append(len(answers))
+            answers.append(answer)
+        if len(moving) < len(answers):
+            pages = pages.chosen(moving)
+        pages.move_to(newpages[: len(moving)], mapping)
+        return answers
+
+    @hookimpl
+    def putback_pages(self, pages: Pagevec) -> None:
+        for page in pages:
+            self.log += (PUTBACK, page.private, page.pfn, 0, 0, 0)
 
     def _answer(self, number: int) -> int:
         if self.script.fail[number]:

@@ -57,6 +57,8 @@ class CompactControl:
         words = _requested(profile, mode, **request).copy()
         self.record: Any = np.ndarray(1, t.COMPACT_CONTROL, words)
         self.words = t.words(words)
+        self.batch_page, self.batch_target = map(self._read_only, ("batch_page", "batch_target"))
+        """Pages that a driver is asked about at once, and their targets."""
         self.mode = mode
         self.head = memory.free_heads.pop(0)
         heads = memory.mem_map[self.head : self.head + len(LISTS)]
@@ -72,6 +74,11 @@ class CompactControl:
         allowed = self.memory.node_words[UNEVICTABLE_ALLOWED]
         mode = IsolateMode.UNEVICTABLE if allowed else IsolateMode(0)
         return mode if self.mode is MigrateMode.SYNC else mode | IsolateMode.ASYNC_MIGRATE
+
+    def _read_only(self, field: str) -> Any:
+        numbers = self.record[field][0]
+        numbers.flags.writeable = False
+        return numbers
 
     def __getitem__(self, field: str) -> int:
         """A field of the record, by its name in mm_types.py."""

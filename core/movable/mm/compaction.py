@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from movable.mm import steps
+from movable.mm.batches import batch_pending
 from movable.mm.compiled import compiled
 from movable.mm.defer import compaction_restarting
 from movable.mm.isolate_freepages import release_freepages
@@ -134,6 +135,10 @@ def scan(
         return steps.PUTBACK_MOVABLE_PAGES
     cc[0]["page"] = pfn
     cc[0]["after_page"] = steps.SCAN_ON
+    if batch_pending(cc):
+        cc[0]["rc"] = cc[0]["batch_rc"][cc[0]["batch_next"]]
+        cc[0]["batch_next"] += 1
+        return steps.ISOLATE_ANSWERED
     return steps.ISOLATE_MOVABLE_PAGE
 
 

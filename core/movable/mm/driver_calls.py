@@ -13,10 +13,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from movable import sched
-from movable.errors import ContractViolation, Deadlock
-from movable.hookspecs import MigrateMode, MigrateResult, broken_promise
+from movable.errors import ContractViolation
+from movable.hookspecs import MigrateMode, MigrateResult
+from movable.mm import batch_calls, steps
 from movable.mm import mm_types as t
-from movable.mm import steps
+from movable.mm.blame import blame, nonsense, off_lists, raised
 from movable.mm.migration_target import alloc_target
 from movable.page_flags import PAGE_MAPPING_MOVABLE
 from movable.sched import lock_watch
@@ -34,33 +35,6 @@ RELEASED = {"isolate_page": "V04", "migratepage": "V16", "putback_page": "V24"}
 """By hook: the rule that it is not called for a page that its driver has given up."""
 SUCCESS = MigrateResult.SUCCESS
 
-# Broken promises.
-
-
-def blame(memory: Memory, rule: str, mapping: Any, call: str, page: Page, detail: str) -> None:
-    """Keep the first broken promise; the run raises it once everything is in order again."""
-    name = mapping.name if mapping else "its driver"
-    memory.keep_fault(ContractViolation(rule, repr(page), f"{name}.{call}", detail))
-
-
-def _raised(memory: Memory, rule: str, mapping: Any, call: str, page: Page, e: Exception) -> None:
-    if isinstance(e, ContractViolation):
-        memory.keep_fault(e)
-    elif isinstance(e, Deadlock):
-        if sched.current() is not None:
-            raise e  # the race's own report says who waits for whom
-        blame(memory, "I18", mapping, call, page, f"would wait for ever: {e}")
-    else:
-        blame(memory, rule, mapping, call, page, f"raised {type(e).__name__}: {e}")
-
-
-def _nonsense(memory: Memory, mapping: Any, call: str, page: Page, answer: object) -> bool:
-    """Whether no driver may answer so, who is then to blame."""
-    promise = broken_promise(call, answer)
-    if promise:
-        blame(memory, promise[0], mapping, call, page, promise[1])
-    return promise is not None
-
 
 def _nobody(memory: Memory, call: str, pfn: int) -> None:
     """The VM is about to call *call*, and the page's mapping word leads to no driver."""
@@ -71,16 +45,6 @@ def _nobody(memory: Memory, call: str, pfn: int) -> None:
         detail = f"called, though the mapping word {word:#x} leads to no driver of movable pages"
         rule = "I02"
     blame(memory, rule, None, call, memory.page(pfn), detail)
-
-
-def _off_lists(memory: Memory, pfn: int) -> None:
-    """A page is about to be freed: it must be on no list of a driver's (I23)."""
-    on = memory.lists.get(pfn)
-    if on is not None:
-        page = memory.page(pfn)
-        on.remove(page)
-        detail = f"freed while it is on {on!r}"
-        memory.keep_fault(ContractViolation("I23", f"<Page {pfn}>", "put", detail))
 
 
 # The hooks. What these do is done for each page, so they are written for speed.
@@ -95,16 +59,18 @@ def isolate_page(cc: CompactControl, pfn: int) -> None:
         _nobody(memory, "isolate_page", pfn)
         cc.words[RC] = 0
         return
+    if mapping.batch_ops.isolate_pages and batch_calls.isolate_pages(cc, mapping, page):
+        return
     answer: object = False
     try:
         answer = mapping.a_ops.isolate_page(page, cc.isolate_mode)
     except Exception as error:  # noqa: BLE001  whatever a driver raises is its own fault
-        _raised(memory, "D06", mapping, "isolate_page", page, error)
+        raised(memory, "D06", mapping, "isolate_page", page, error)
     if answer is True:
         mapping.stats.isolated += 1
         return
     if answer is not False:
-        _nonsense(memory, mapping, "isolate_page", page, answer)
+        nonsense(memory, mapping, "isolate_page", page, answer)
     mapping.stats.refused += 1
     cc.words[RC] = 0
 
@@ -118,11 +84,13 @@ def migratepage(cc: CompactControl, pfn: int) -> None:
         _nobody(memory, "migratepage", pfn)
         cc.words[RC] = t.EBUSY
         return
+    if mapping.batch_ops.migratepages and batch_calls.migratepages(cc, mapping, page):
+        return
     answer: Any = t.EBUSY
     try:
         answer = mapping.a_ops.migratepage(mapping, newpage, page, cc.mode)
     except Exception as error:  # noqa: BLE001  whatever a driver raises is its own fault
-        _raised(memory, "D16", mapping, "migratepage", page, error)
+        raised(memory, "D16", mapping, "migratepage", page, error)
     if answer is not SUCCESS and (answer != 0 or answer is False):
         cc.words[RC] = answer = _errno(memory, mapping, page, answer)
         if answer == t.EAGAIN:
@@ -133,14 +101,14 @@ def migratepage(cc: CompactControl, pfn: int) -> None:
             return
     mapping.stats.migrated += 1
     if memory.lists:
-        _off_lists(memory, pfn)
+        off_lists(memory, pfn)
         if newpage.refcount == 1:
-            _off_lists(memory, newpage.pfn)
+            off_lists(memory, newpage.pfn)
 
 
 def _errno(memory: Memory, mapping: Any, page: Page, answer: Any) -> int:
     """The errno in a driver's answer; -EBUSY if there is none."""
-    return t.EBUSY if _nonsense(memory, mapping, "migratepage", page, answer) else int(answer)
+    return t.EBUSY if nonsense(memory, mapping, "migratepage", page, answer) else int(answer)
 
 
 def own_migratepage(cc: CompactControl, pfn: int) -> None:
@@ -152,7 +120,7 @@ def own_migratepage(cc: CompactControl, pfn: int) -> None:
     try:
         answer = mapping.a_ops.migratepage(mapping, newpage, page, cc.mode)
     except Exception as error:  # noqa: BLE001  whatever a driver raises is its own fault
-        _raised(memory, "D16", mapping, "migratepage", page, error)
+        raised(memory, "D16", mapping, "migratepage", page, error)
     cc.words[RC] = _errno(memory, mapping, page, answer)
 
 
@@ -163,17 +131,19 @@ def putback_page(cc: CompactControl, pfn: int) -> None:
     if mapping is None:
         _nobody(memory, "putback_page", pfn)
         return
+    if mapping.batch_ops.putback_pages and batch_calls.putback_pages(cc, mapping, page):
+        return
     try:
         answer = mapping.a_ops.putback_page(page)
-        _nonsense(memory, mapping, "putback_page", page, answer)
+        nonsense(memory, mapping, "putback_page", page, answer)
     except Exception as error:  # noqa: BLE001  whatever a driver raises is its own fault
-        _raised(memory, "D20", mapping, "putback_page", page, error)
+        raised(memory, "D20", mapping, "putback_page", page, error)
     mapping.stats.putback += 1
 
 
 def released(cc: CompactControl, pfn: int) -> None:
     """The VM found that the driver gave the page up while it was isolated, and will free it."""
-    _off_lists(cc.memory, pfn)
+    off_lists(cc.memory, pfn)
 
 
 # Locks, points, and the trace.
@@ -250,7 +220,7 @@ def _point(label: str) -> Callable[[CompactControl, int], None]:
         reach(cc, pfn)
 
     def reach_freed(cc: CompactControl, pfn: int) -> None:
-        _off_lists(cc.memory, pfn)
+        off_lists(cc.memory, pfn)
         reach(cc, pfn)
 
     if label == "freed":
@@ -269,6 +239,7 @@ _ANSWERS = {
     steps.OWN_MIGRATEPAGE: own_migratepage,
     steps.FLUSH_TRACE: flush_trace,
     steps.ALLOC_TARGET: alloc_target,
+    steps.JUDGE_BATCH: batch_calls.judge,
 }
 HANDLERS = [*map(_point, steps.POINTS), *(_ANSWERS[n] for n in sorted(_ANSWERS))]
 """By number of the request (steps.py): who answers it, given the compactor and the page."""

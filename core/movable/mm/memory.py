@@ -31,6 +31,7 @@ from movable.mm.contiguous import Contiguous
 from movable.mm.engine import Engine
 from movable.mm.event_buffer import EventBuffer
 from movable.mm.kcompactd import Kcompactd
+from movable.mm.move_pages import MovePages
 from movable.mm.page_bytes import PageBytes
 from movable.mm.profile import ALLOCATOR_FIELDS, PROFILES, Profile
 from movable.mm.vmscan import HeldBack, NothingToReclaim
@@ -65,7 +66,7 @@ class _Pages(dict[int, Page]):
         return page
 
 
-class Memory(Contiguous, PageBytes):
+class Memory(Contiguous, MovePages, PageBytes):
     """All frames of one machine, numbered from 0.
 
     :param nr_frames: number of page frames, holes included.
@@ -109,6 +110,8 @@ class Memory(Contiguous, PageBytes):
         self.ordinary: dict[str, object] = {}
         self.frames_without_reference = 0
         """Frames that no reference counts though they are in use: inside larger blocks."""
+        self.asks_in_batches = True
+        """Drivers that can answer for many pages at once are asked so."""
         self.locked_from_the_start = np.zeros(nr_frames, bool)
         self.vmscan: HeldBack = NothingToReclaim(self)
         """Who frees memory when it runs short."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from movable.mm import steps
+from movable.mm.batches import batch_pending, batch_step
 from movable.mm.compiled import compiled
 from movable.mm.isolate_freepages import compaction_alloc, compaction_free
 from movable.mm.list import (
@@ -96,6 +97,8 @@ def try_next_page(
     if not target_ready(mem_map, zone, pageblock, node, cc, trace, pfn):
         return ask(cc, steps.ALLOC_TARGET, steps.NEXT_PAGE)
     cc[0]["cursor"] = list_next(mem_map, pfn)
+    if batch_pending(cc):
+        return steps.SETTLE_BATCH
     if movable_tag(mem_map, pfn):
         cc[0]["after_page"] = steps.SETTLE_MOVABLE_PAGE
         return steps.MOVE_MOVABLE_PAGE
@@ -226,6 +229,10 @@ def putback_movable_pages(
 ) -> int:
     """Give every isolated page on the list at `cc.putback_head` back to its owner."""
     head = cc[0]["putback_head"]
+    if batch_pending(cc):
+        cc[0]["page"] = cc[0]["batch_page"][cc[0]["batch_next"]]
+        cc[0]["batch_next"] += 1
+        return steps.CLEAR_PUT_BACK
     pfn = putback_lru_pages(mem_map, zone, pageblock, node, head)
     if pfn == head:
         return int(cc[0]["after_putback"])
@@ -268,4 +275,6 @@ def migrate_step(
         return end_migrate_pages(mem_map, node, cc, trace)
     if step == steps.PUTBACK_MOVABLE_PAGES:
         return putback_movable_pages(mem_map, zone, pageblock, node, cc)
+    if step >= steps.BATCH_ANSWERED:
+        return batch_step(mem_map, zone, pageblock, node, cc, step)
     return migrate_ordinary_page(mem_map, zone, pageblock, node, cc, trace, step)

@@ -163,6 +163,9 @@ NODE = np.dtype(
 
 While `lru_disable_count` is not 0, no page waits in an LRU batch."""
 
+COMPACT_CLUSTER_MAX = 32
+"""Pages that compaction isolates before it migrates them."""
+
 COMPACT_CONTROL = np.dtype(
     [
         ("zone", "i8"),
@@ -240,6 +243,20 @@ COMPACT_CONTROL = np.dtype(
         ("after_isolate", "i8"),
         ("after_putback", "i8"),
         ("after_migrate", "i8"),
+        # Pages that a driver is asked about at once (batches.py): how many, how many answers there
+        # are, whose turn is next; how many targets, how many of them are needed, and are in use;
+        # of how many pages a driver wants to be asked page by page; and by page, what there is.
+        ("batch_word", "i8"),
+        ("batch_pages", "i8"),
+        ("batch_answers", "i8"),
+        ("batch_next", "i8"),
+        ("batch_targets", "i8"),
+        ("batch_needed", "i8"),
+        ("batch_moved", "i8"),
+        ("batch_declined", "i8"),
+        ("batch_page", "i8", (COMPACT_CLUSTER_MAX,)),
+        ("batch_target", "i8", (COMPACT_CLUSTER_MAX,)),
+        ("batch_rc", "i8", (COMPACT_CLUSTER_MAX,)),
         # The profile's fields of the same names.
         ("target_before_freed_test", "i8"),
         ("target_disposed_by_own_tag", "i8"),
@@ -271,7 +288,6 @@ NR_LOWORDER_PCP_LISTS = MIGRATE_PCPTYPES * (PAGE_ALLOC_COSTLY_ORDER + 1)
 NR_PCP_LISTS = NR_LOWORDER_PCP_LISTS + 2
 """Orders 0 to 3 by type, then pageblock order: not movable, movable."""
 PCP_BATCH_SCALE_MAX = 5
-COMPACT_CLUSTER_MAX = 32
 COMPACTION_HPAGE_ORDER = 9
 
 WMARK_MIN, WMARK_LOW, WMARK_HIGH = range(3)

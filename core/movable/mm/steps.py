@@ -80,11 +80,13 @@ a target about `cc.target`, and all others about `cc.page`."""
     OWN_MIGRATEPAGE,
     FLUSH_TRACE,
     ALLOC_TARGET,
-) = range(21, 31)
+    JUDGE_BATCH,
+) = range(21, 32)
 """The three hooks; that a driver released an isolated page; a page lock to be waited for, in
 migration and in putback; one that a driver let go of against the rules; an LRU page whose mapping
-migrates it; events to be moved elsewhere; a target that the free lists have no page for."""
-NR_REQUESTS = 31
+migrates it; events to be moved elsewhere; a target that the free lists have no page for; pages
+that a batch has left otherwise than it was answered."""
+NR_REQUESTS = 32
 
 # Steps of a driver's page: to isolate it, to migrate it, to put it back (migrate_movable.py).
 
@@ -143,11 +145,16 @@ MIGRATE_STEPS = NR_REQUESTS + 34
     END_BATCH,
     END_MIGRATE_PAGES,
     PUTBACK_MOVABLE_PAGES,
-) = range(MIGRATE_STEPS, MIGRATE_STEPS + 12)
+    # With the answers for a batch (batches.py).
+    BATCH_ANSWERED,
+    RETURN_SPARE_TARGETS,
+    UNLOCK_NOT_ASKED,
+    SETTLE_BATCH,
+) = range(MIGRATE_STEPS, MIGRATE_STEPS + 16)
 
 # Steps of a zone (compaction.py).
 
-COMPACT_STEPS = MIGRATE_STEPS + 12
+COMPACT_STEPS = MIGRATE_STEPS + 16
 (
     COMPACT_ZONE,
     COMPACT_ROUND,

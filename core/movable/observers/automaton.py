@@ -43,6 +43,7 @@ FREE, MOVABLE, UNPUBLISHED = (
 ISOLATED, RELEASED = NUMBER[State.ISOLATED], NUMBER[State.RELEASED]
 TARGET, AS_BEFORE = NUMBER[State.TARGET], NUMBER[State.AS_BEFORE]
 LETTING_GO = NUMBER[State.LETTING_GO]
+LOOK_LOCKED, SOURCE_LOCKED = NUMBER[State.LOOK_LOCKED], NUMBER[State.SOURCE_LOCKED]
 LOCKED_BY_VM = frozenset({NUMBER[State.SOURCE_LOCKED], NUMBER[State.PUTBACK_LOCKED]})
 """States in which the VM holds the page lock, so that a driver cannot rightly release the page."""
 assert FREE == 0

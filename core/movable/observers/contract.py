@@ -1,9 +1,10 @@
 """`Contract`: holds a driver to the D rules and the VM to the V rules, call by call.
 
-It wraps the three hooks and listens to the VM's points. Each page of the address spaces it is
-attached to walks through the table of `lifecycle.py` (walk.py); each call is judged by a glance at
-its pages' numbers (glance.py), and where that leaves doubt by `promises.py`. Whatever does not fit
-is raised at once, where it happened, as a `ContractViolation` that names rule, page and call.
+It wraps the hooks, those for a batch too (batches.py), and listens to the VM's points. Each page of
+the address spaces it is attached to walks through the table of `lifecycle.py` (walk.py); each call
+is judged by a glance at its pages' numbers (glance.py), and where that leaves doubt by
+`promises.py`. Whatever does not fit is raised at once, where it happened, as a `ContractViolation`
+that names rule, page and call.
 """
 
 from __future__ import annotations
@@ -15,26 +16,27 @@ from movable import sched
 from movable.errors import ContractViolation, Deadlock
 from movable.hookspecs import (
     HOOKS,
+    RAISING,
+    SINGLE,
     IsolateMode,
     MigrateMode,
     MigrateResult,
+    broken_batch,
     broken_promise,
     hookimpl,
 )
 from movable.lifecycle import State
 from movable.mapping import AddressSpace
 from movable.observers import automaton as a
-from movable.observers import glance, promises
+from movable.observers import batches, glance, promises
 from movable.observers.glance import Raw
 from movable.observers.promises import Call, Facts, Problem
 from movable.observers.walk import Walk, counted
 from movable.operation import reader
 from movable.page import Page
+from movable.pagevec import Pagevec
 from movable.sched import tasks
 from movable.sched.tasks import MAIN, Context
-
-RAISING = dict(zip(HOOKS, ("D06", "D16", "D20"), strict=True))
-"""By hook: the rule that an exception breaks."""
 
 USUAL = dict(zip(HOOKS, (True, MigrateResult.SUCCESS, None), strict=True))
 """By hook: the answer that nobody need look at twice."""
@@ -172,6 +174,20 @@ class Contract(Walk):
         self._ends("putback_page", mapping, page, answer)
         return answer
 
+    @hookimpl(wrapper=True)
+    def isolate_pages(self, pages: Pagevec, mode: IsolateMode) -> Generator[None, Any, Any]:
+        return (yield from batches.isolate_pages(self, pages, mode))
+
+    @hookimpl(wrapper=True)
+    def migratepages(
+        self, mapping: AddressSpace, newpages: Pagevec, pages: Pagevec, mode: MigrateMode
+    ) -> Generator[None, Any, Any]:
+        return (yield from batches.migratepages(self, mapping, newpages, pages, mode))
+
+    @hookimpl(wrapper=True)
+    def putback_pages(self, pages: Pagevec) -> Generator[None, Any, Any]:
+        return (yield from batches.putback_pages(self, pages))
+
     def _look_at(self, page: Page) -> Raw:
         """What is judged after the call."""
         if page._frames is not self._frames:
@@ -198,9 +214,12 @@ class Contract(Walk):
         return adopted and glance.given_up(before, after, target)
 
     def _through(
-        self, hook: str, mapping: AddressSpace, page: Page, mode: int
+        self, hook: str, mapping: AddressSpace, page: Page, mode: int, pages: int = 0
     ) -> Generator[None, Any, Any]:
-        """Let the driver answer, and hold it to the kinds of answers there are."""
+        """Let the driver answer, and hold it to the kinds of answers there are.
+
+        *page* is the first of *pages* if it is asked about a batch.
+        """
         here = tasks.here
         held = here.spinning
         if held and here is not MAIN:  # main may stand for a CPU that is elsewhere
@@ -208,7 +227,7 @@ class Contract(Walk):
             self._violated(Problem("V07", detail), page, hook)
         reread, steps = self.reread, sched.steps() if self.reread else 0
         read = self._read_back(mapping) if reread else None
-        self.inside.append(call := (here, hook, page, mode))
+        self.inside.append(call := (here, SINGLE[hook], page, mode))
         try:
             answer = yield
         except (ContractViolation, Deadlock):
@@ -216,26 +235,39 @@ class Contract(Walk):
             raise
         except Exception as error:  # noqa: BLE001  # a driver may raise anything
             detail = f"raised {type(error).__name__}: {error}"
-            self._violated(Problem(RAISING[hook], detail), page, hook, error)
+            self._violated(Problem(RAISING[SINGLE[hook]], detail), page, hook, error)
         finally:
             if call in self.inside:  # unless it was given up, and forgotten by `reset`
                 self.inside.remove(call)
         for lock in here.spinning:
             if lock not in held:
                 self._violated(Problem("L11", f"returned, and keeps {lock!r}"), page, hook)
-        if answer is not USUAL[hook] and (broken := broken_promise(hook, answer)):
+        if pages:
+            self._check_answers(hook, page, pages, answer)
+        elif answer is not USUAL[hook] and (broken := broken_promise(hook, answer)):
             self._violated(Problem(*broken), page, hook)
         if reread and steps == sched.steps() and read != self._read_back(mapping):
             self._violated(Problem("I12", "what the driver's users read changed"), page, hook)
         return answer
 
+    def _check_answers(self, hook: str, page: Page, pages: int, answers: Any) -> None:
+        """An answer for each page, or, where that is one, `None`."""
+        one = SINGLE[hook]
+        if answers is None and one != "putback_page":
+            return
+        if broken := broken_batch(one, answers, pages):
+            self._violated(Problem(*broken[1:]), page, hook)
+
     def _ends(self, hook: str, mapping: AddressSpace, page: Page, answer: Any) -> None:
+        self._check_count(mapping, page, hook)
+        for judge in self.judges:
+            judge(hook, mapping, page, answer)
+
+    def _check_count(self, mapping: AddressSpace, page: Page, hook: str) -> None:
         count = counted(mapping)
         # To look at every page that is held takes long; where nothing differs, it was not released.
         if count != len(self._held[mapping]) + self._unseen[mapping] and sched.current() is None:
             self._count(mapping, page, hook)
-        for judge in self.judges:
-            judge(hook, mapping, page, answer)
 
     # What must not happen inside.
 

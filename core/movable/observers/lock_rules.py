@@ -16,6 +16,7 @@ from movable.errors import ContractViolation
 from movable.hookspecs import IsolateMode, MigrateMode, hookimpl
 from movable.mapping import AddressSpace
 from movable.page import Page
+from movable.pagevec import Pagevec
 from movable.sched.lock_order import Held, LockOrder
 from movable.sched.lock_watch import Watched
 from movable.sched.page_lock import PageLock
@@ -85,6 +86,20 @@ class LockRules(LockOrder):
     @hookimpl(wrapper=True)
     def putback_page(self, page: Page) -> Generator[None, Any, Any]:
         return (yield from self._inside("putback_page", page))
+
+    @hookimpl(wrapper=True)
+    def isolate_pages(self, pages: Pagevec, mode: IsolateMode) -> Generator[None, Any, Any]:
+        return (yield from self._inside("isolate_page", *pages))
+
+    @hookimpl(wrapper=True)
+    def migratepages(
+        self, mapping: AddressSpace, newpages: Pagevec, pages: Pagevec, mode: MigrateMode
+    ) -> Generator[None, Any, Any]:
+        return (yield from self._inside("migratepage", *pages, *newpages))
+
+    @hookimpl(wrapper=True)
+    def putback_pages(self, pages: Pagevec) -> Generator[None, Any, Any]:
+        return (yield from self._inside("putback_page", *pages))
 
     def _inside(self, hook: str, *pages: Page) -> Generator[None, Any, Any]:
         hooks = self._hooks.setdefault(context(), [])

@@ -7,7 +7,7 @@ no wall clock time, so that the same run gives the same file.
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -15,10 +15,11 @@ from typing import Any, Protocol, TextIO
 import structlog
 
 from movable import sched
-from movable.hookspecs import IsolateMode, MigrateMode, MigrateResult, hookimpl
+from movable.hookspecs import SINGLE, IsolateMode, MigrateMode, MigrateResult, hookimpl
 from movable.lifecycle import Event
 from movable.mapping import AddressSpace
 from movable.page import Page
+from movable.pagevec import Pagevec
 
 
 class Logger(Protocol):
@@ -90,6 +91,28 @@ class Trace:
     def putback_page(self, page: Page) -> Generator[None, Any, Any]:
         return (yield from self._call("putback_page", {"space": _space(page), "pfn": page.pfn}))
 
+    @hookimpl(wrapper=True, tryfirst=True)
+    def isolate_pages(self, pages: Pagevec, mode: IsolateMode) -> Generator[None, Any, Any]:
+        asked = {"space": _space(pages[0]), "pfns": _pfns(pages), "mode": IsolateMode(mode).name}
+        return (yield from self._call("isolate_pages", asked))
+
+    @hookimpl(wrapper=True, tryfirst=True)
+    def migratepages(
+        self, mapping: AddressSpace, newpages: Pagevec, pages: Pagevec, mode: MigrateMode
+    ) -> Generator[None, Any, Any]:
+        asked = {
+            "space": mapping.name,
+            "pfns": _pfns(pages),
+            "new": _pfns(newpages),
+            "mode": MigrateMode(mode).name,
+        }
+        return (yield from self._call("migratepages", asked))
+
+    @hookimpl(wrapper=True, tryfirst=True)
+    def putback_pages(self, pages: Pagevec) -> Generator[None, Any, Any]:
+        asked = {"space": _space(pages[0]), "pfns": _pfns(pages)}
+        return (yield from self._call("putback_pages", asked))
+
     def _call(self, hook: str, asked: dict[str, Any]) -> Generator[None, Any, Any]:
         """One event when the driver has answered; what it caused meanwhile stands before it."""
         try:
@@ -130,8 +153,14 @@ def _space(page: Page) -> str | None:
     return page.mapping.name if page.mapping else None
 
 
+def _pfns(pages: Pagevec) -> list[int]:
+    return [page.pfn for page in pages]
+
+
 def _named(hook: str, answer: Any) -> Any:
     """An errno by its name, and whatever else a driver says as JSON can carry it."""
+    if hook in ("isolate_pages", "migratepages") and isinstance(answer, Sequence):
+        return [_named(SINGLE[hook], one) for one in answer]
     if hook == "migratepage" and answer in list(MigrateResult):
         return MigrateResult(answer).name
     return answer if isinstance(answer, (bool, int, str, type(None))) else repr(answer)

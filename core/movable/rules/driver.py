@@ -191,4 +191,23 @@ RULES = (
         "mm/z3fold.c (v5.4)",
         "A count that migratepage forgets to decrement keeps destroy() for ever.",
     ),
+    Rule(
+        "D25",
+        "A batch hook answers for each page in order, as the single hook would, and for none behind"
+        " one that is -ENOMEM; or answers None, having changed nothing, to be asked page by page.",
+        "The VM must know of every page whose it is. After -ENOMEM it would have asked about no"
+        " other.",
+        "mm/migrate.c, migrate_pages() (v6.1), for -ENOMEM; no kernel has batch hooks",
+        "migratepages that leaves out the pages that failed: its 30 answers for 32 pages say"
+        " nothing.",
+    ),
+    Rule(
+        "D26",
+        "Of a batch the first page that moves takes the first new page, the second the second; one"
+        " that does not move takes none.",
+        "A target that was refused goes to the page that is tried next. Were it otherwise, pages"
+        " would end up elsewhere than by single calls.",
+        "mm/compaction.c, compaction_free() (v6.1)",
+        "zip(newpages, pages) in migratepages, one of whose pages answers -EAGAIN.",
+    ),
 )

@@ -227,4 +227,12 @@ RULES = (
         "include/linux/migrate_mode.h; include/linux/mmzone.h, isolate_mode_t (v6.1)",
         "In a trace, modes in the millions: the probe has fetched another argument.",
     ),
+    Rule(
+        "V30",
+        "A batch is pages of one driver in one pageblock, between 2 and 32, which the VM would have"
+        " asked about one right after another; what comes of it is what would have come of that.",
+        "A driver may save what it does once for each call, and no frame may differ for it.",
+        "mm/compaction.c, COMPACT_CLUSTER_MAX (v6.1), for the number; no kernel has batch hooks",
+        "A batch beyond the pageblock: its last pages find no targets, as the scanners have met.",
+    ),
 )

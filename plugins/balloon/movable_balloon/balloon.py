@@ -5,7 +5,7 @@ Follows drivers/virtio/virtio_balloon.c of Linux v6.1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Annotated, ClassVar
 
@@ -19,6 +19,7 @@ from movable import (
     MigrateResult,
     Mutex,
     Page,
+    Pagevec,
     WorkQueue,
     hookimpl,
     invariant,
@@ -28,6 +29,7 @@ from movable import (
 )
 from movable.errors import AuditFailed, OutOfMemory
 from movable.gfp import GFP_HIGHUSER, GFP_HIGHUSER_MOVABLE, Gfp
+from movable_balloon import batches
 from movable_balloon.dev_info import BalloonDevInfo
 from movable_balloon.host import Host
 
@@ -271,6 +273,15 @@ class Balloon(BalloonDevInfo):
     @hookimpl
     def putback_page(self, page: Page) -> None:
         self._putback(page)
+
+    @hookimpl
+    def isolate_pages(self, pages: Pagevec, mode: IsolateMode) -> Sequence[bool]:
+        batches.isolate(self, pages)
+        return [True] * len(pages)
+
+    @hookimpl
+    def putback_pages(self, pages: Pagevec) -> None:
+        batches.putback(self, pages)
 
     def _tell_host(self, take: Callable[[list[int]], None], pages: list[Page]) -> None:
         """Send a message and sleep until the host has read it; under balloon_lock (tell_host())."""

@@ -9,7 +9,7 @@ Follows drivers/block/zram/zram_drv.c of Linux v6.1; what is left out, device.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -23,12 +23,14 @@ from movable import (
     Memory,
     MigrateMode,
     Page,
+    Pagevec,
     hookimpl,
     invariant,
     operation,
     reads_back,
     relax,
 )
+from movable_zsmalloc import batches
 from movable_zsmalloc.audit import Audit
 from movable_zsmalloc.compaction import zs_compact
 from movable_zsmalloc.compressed import Data, Drawn, Sizes
@@ -240,6 +242,20 @@ class Zram(Device):
     @hookimpl
     def putback_page(self, page: Page) -> None:
         self.pages.putback(page)
+
+    @hookimpl
+    def isolate_pages(self, pages: Pagevec, mode: IsolateMode) -> Sequence[bool] | None:
+        return batches.isolate(self.pages, pages)
+
+    @hookimpl
+    def migratepages(
+        self, mapping: AddressSpace, newpages: Pagevec, pages: Pagevec, mode: MigrateMode
+    ) -> Sequence[int] | None:
+        return batches.migrate(self.pages, newpages, pages, mode)
+
+    @hookimpl
+    def putback_pages(self, pages: Pagevec) -> None:
+        batches.putback(self.pages, pages)
 
     # Both.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from conformance.third_party.aio_ring.movable_aio_ring import AioRing
 from conformance.third_party.pseries_cmm.movable_pseries_cmm import PseriesCmm
 from conformance.third_party.secretmem.movable_secretmem import SecretMem
+from conformance.third_party.tiny_gpu.movable_tiny_gpu import TinyGpu
 from conformance.third_party.vmw_balloon.movable_vmw_balloon import VmwBalloon
 from conformance.third_party.z3fold.movable_z3fold import Z3fold
 from movable.conformance import DriverContract, DriverMachine
@@ -32,6 +33,14 @@ class TestSecretMem(DriverContract):
 
 class TestSecretMemStateful(DriverMachine):
     driver = SecretMem
+
+
+class TestTinyGpu(DriverContract):
+    driver = TinyGpu
+
+
+class TestTinyGpuStateful(DriverMachine):
+    driver = TinyGpu
 
 
 class TestVmwBalloon(DriverContract):
