@@ -97,6 +97,14 @@ class AddressSpace:
         names = ", ".join(type(observer).__name__ for observer in self.observers)
         return f"<AddressSpace {self.name} [watched by {names}]>"
 
+    @property
+    def driver_answers_batches(self) -> tuple[bool, ...]:
+        """By hook, in order: whether the driver answers for many pages at once, whoever watches."""
+        return tuple(
+            any(impl.plugin is self.driver for impl in caller.get_hookimpls())
+            for caller in (getattr(self._manager.hook, many) for many in BATCH_HOOKS.values())
+        )
+
     def because(self, cause: str) -> None:
         """Say why the driver is about to refuse, or to fail: reports name each cause.
 

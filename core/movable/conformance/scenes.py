@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from movable.conformance.batched import in_batches
 from movable.conformance.bench import ENOUGH, Bench
 from movable.conformance.held import Held
 from movable.conformance.interrupted import Interrupted
@@ -163,6 +164,7 @@ SCENES: dict[str, Scene] = {
     "migrate in ASYNC": partial(migrate_in, mode=MigrateMode.ASYNC),
     "migrate in SYNC_NO_COPY": partial(migrate_in, mode=MigrateMode.SYNC_NO_COPY),
     "asked again and again": ask_again,
+    "in batches": in_batches,
     "free, then migrate": partial(free_meanwhile, end="migrate"),
     "free, then put back": partial(free_meanwhile, end="put back"),
     "tear down, then migrate": partial(tear_down, end="migrate"),

@@ -7,9 +7,10 @@ where what follows is not sure, and the rest is asked about in the next one, or 
 - It is of one driver and one pageblock, and at most COMPACT_CLUSTER_MAX pages.
 - To isolate, the frames behind the first page are looked at as the scanner will (look()): it passes
   over free blocks, and frames that it cannot take. It will come by every page of the batch, however
-  the driver answers, if the LRU pages in between and the batch together do not fill the cluster,
-  and the block's skip hint has been tested already. A scan that gives up a block for one page that
-  fails (direct compaction in mode ASYNC) depends on each answer, and asks singly.
+  the driver answers, if the LRU pages in between and the batch together do not fill the cluster:
+  another compactor's skip hint ends a scan only at a block's first frame, which is behind it then.
+  A scan that gives up a block for one page that fails (direct compaction in mode ASYNC) depends on
+  each answer, and asks singly.
 - To migrate, it is a run of pages on the list, each still isolated, not freed meanwhile and not
   locked, with targets that stand ready: a new scan for targets might find what a page of this run
   has left. Page by page, a target that was refused goes to the next page; so of a batch the first
@@ -115,8 +116,6 @@ def gather_to_isolate(
         if flags & PG_buddy:
             pfn += 1 << flags_order(flags)
         elif flags & PG_lru and not flags & (PG_head | PG_tail):
-            if not cc[0]["skip_updated"]:
-                break
             met += 1
             pfn += 1
         elif (

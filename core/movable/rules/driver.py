@@ -210,4 +210,11 @@ RULES = (
         "mm/compaction.c, compaction_free() (v6.1)",
         "zip(newpages, pages) in migratepages, one of whose pages answers -EAGAIN.",
     ),
+    Rule(
+        "D27",
+        "What a batch leaves, in memory and for the driver's users, is what single calls leave.",
+        "Batches are to cost less, and nothing else: no experiment comes out otherwise for them.",
+        "mm/migrate.c (v6.1) asks page by page; no kernel has batch hooks",
+        "migratepages gives the pages' contents to the new pages in another order.",
+    ),
 )

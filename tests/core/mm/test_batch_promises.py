@@ -64,15 +64,17 @@ def ground(script: Script | None = None, **hooks: Any) -> tuple[Memory, Rude]:
     return made.done(), driver
 
 
-def broken(script: Script | None = None, **hooks: Any) -> tuple[ContractViolation, Memory, Rude]:
-    """Compact, and be told; afterwards every page is the driver's, wherever, and only once."""
+def broken(
+    script: Script | None = None, kept: int = PAGES, **hooks: Any
+) -> tuple[ContractViolation, Memory, Rude]:
+    """Compact, and be told; afterwards all pages *kept* are the driver's, wherever, and once."""
     memory, driver = ground(script, **hooks)
     with pytest.raises(ContractViolation) as raised:
         memory.compact_memory()
     memory.validate()
     pages = [memory.page(pfn) for pfn in range(memory.nr_frames)]
     ours = [page for page in pages if page.mapping is driver.mapping]
-    assert len(ours) == PAGES
+    assert len(ours) == kept
     assert {(page.isolated, page.locked, page.refcount) for page in ours} == {(False, False, 1)}
     assert not any(page.locked for page in pages)
     assert raised.value.rule in RULES
@@ -206,6 +208,20 @@ def test_a_page_that_moved_is_not_to_be_called_refused(answer: int) -> None:
 
     assert error.rule == "I16"
     assert error.detail == f"it answered {int(answer)}, and has given the page up"
+
+
+def test_a_page_given_up_is_not_to_be_called_refused() -> None:
+    """Not even where no new page was wanted for it, so that all of these are left."""
+
+    def moving(driver: Rude, newpages: Pagevec, pages: Pagevec) -> Any:
+        pages[0].private = 0
+        pages[0].clear_movable()
+        pages[0].put()
+        return [BUSY] * len(pages)
+
+    error, _, _ = broken(kept=PAGES - 1, moving=moving)
+
+    assert error.rule == "I16"
 
 
 def test_new_pages_are_taken_in_order() -> None:
