@@ -34,6 +34,7 @@ from movable import (  # noqa: E402
     hookimpl,
 )
 from movable.mm.memory import Memory  # noqa: E402
+from movable.mm.mm_types import words  # noqa: E402
 
 RUNS = 7
 FRAMES = 1 << 17
@@ -45,7 +46,7 @@ class Ledger:
 
     def __init__(self, memory: Memory) -> None:
         self.listed = np.zeros(memory.nr_frames, bool)
-        self.words = memoryview(self.listed)
+        self.words = words(self.listed)
         self.calls = 0
         self.mapping = AddressSpace(self, memory)
 

@@ -99,9 +99,11 @@ def steps_of(kind: type[Any]) -> st.SearchStrategy[list[tuple[str, Any]]]:
     """What may happen, the driver's operations among it; it begins with memory in pieces."""
     teardown = Declared.of(kind).teardown_of(kind)
     verbs = {name: verb for name, verb in operations(kind).items() if name != teardown}
-    use = st.one_of(
-        st.tuples(st.just(name), verb.strategy()).map(lambda chosen: ("use", chosen))
-        for name, verb in verbs.items()
+    use: st.SearchStrategy[Any] = st.one_of(
+        *(
+            st.tuples(st.just(name), verb.strategy()).map(lambda chosen: ("use", chosen))
+            for name, verb in verbs.items()
+        )
     )
     others = st.one_of(
         st.tuples(st.just(COMPACT), st.sampled_from(MODES)),

@@ -98,7 +98,8 @@ class Scripted:
     def migratepages(
         self, mapping: AddressSpace, newpages: Pagevec, pages: Pagevec, mode: MigrateMode
     ) -> Sequence[int]:
-        answers, moving = [], []
+        answers: list[int] = []
+        moving: list[int] = []
         targets: list[int] = newpages.pfns.tolist()
         for page in pages:
             number = page.private

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -18,15 +18,14 @@ from movable.rules import RULES
 
 AGAIN, BUSY, NOMEM = MigrateResult.AGAIN, MigrateResult.BUSY, MigrateResult.NOMEM
 PAGES = 6
-Batch = Callable[["Rude", Pagevec, Pagevec], Any]
 
 
 class Rude(Scripted):
     """Does with a batch what it is told; with single pages it does everything right."""
 
-    isolating: Callable[[Rude, Pagevec], Any] | None = None
-    moving: Batch | None = None
-    taking_back: Callable[[Rude, Pagevec], Any] | None = None
+    isolating: Any = None
+    moving: Any = None
+    taking_back: Any = None
 
     @hookimpl
     def isolate_pages(self, pages: Pagevec, mode: IsolateMode) -> Any:
@@ -88,7 +87,8 @@ def test_a_batch_hook_that_raises_is_named() -> None:
         def raises(driver: Rude, *pages: Pagevec) -> Any:
             raise KeyError("lost")
 
-        error, _, _ = broken(Script([], [0] * PAGES, [1] * PAGES), **{name: raises})
+        hooks: dict[str, Any] = {name: raises}
+        error, _, _ = broken(Script([], [0] * PAGES, [1] * PAGES), **hooks)
 
         assert (error.rule, error.detail) == (rule, "raised KeyError: 'lost'")
 

@@ -260,6 +260,21 @@ def test_who_knows_no_batches_sees_single_calls(full: Any) -> None:
     assert driver.mapping.stats.refused
 
 
+def test_a_scan_that_one_failure_ends_asks_singly(full: Any) -> None:
+    """In direct compaction in mode ASYNC the next question depends on each answer."""
+    told = []
+    for batches in (True, False):
+        memory, driver = full(Script([0, 0, 1, 0] * 200))
+        memory.asks_in_batches = batches
+        request = {"order": 3, "direct_compaction": 1, "highest_zoneidx": 2, "gfp_mask": MOVABLE}
+        compact(memory, MigrateMode.ASYNC, **request)
+        told.append((bytes_of(memory), driver.log))
+
+    assert told[0] == told[1]
+    assert driver.mapping.stats.refused
+    assert driver.mapping.stats.putback
+
+
 def test_in_a_race_there_are_no_batches(full: Any) -> None:
     """Anybody may come between two single calls, and between the pages of a batch nobody."""
     memory, driver = full()
