@@ -245,13 +245,17 @@ def batch_step(
             return ask(cc, steps.MIGRATEPAGE, steps.MIGRATE_ANSWERED)
         cc[0]["batch_next"] = 0
         return steps.SETTLE_BATCH
+    if step == steps.UNLOCK_NOT_MOVED:
+        flags = int(mem_map[cc[0]["page"]]["flags"])
+        mem_map[cc[0]["page"]]["flags"] = flags & NOT_LOCKED
+        return point(cc, steps.UNLOCKED, cc[0]["after_page"])
     number = cc[0]["batch_next"]  # SETTLE_BATCH
     cc[0]["batch_next"] = number + 1
     cc[0]["page"] = cc[0]["batch_page"][number]
     cc[0]["rc"] = cc[0]["batch_rc"][number]
     cc[0]["target"] = -1
     if cc[0]["rc"]:
-        return point(cc, steps.MIGRATE_RETURNED, steps.UNLOCK_SOURCE)
+        return point(cc, steps.MIGRATE_RETURNED, steps.UNLOCK_NOT_MOVED)
     cc[0]["target"] = cc[0]["batch_target"][cc[0]["batch_moved"]]
     cc[0]["batch_moved"] += 1
     return point(cc, steps.MIGRATE_RETURNED, steps.END_MOVE)

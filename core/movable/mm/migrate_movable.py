@@ -242,8 +242,6 @@ def end_move(
         unlock_page(mem_map, pfn)
         return point(cc, steps.UNLOCKED, steps.RETURN_TARGET if cc[0]["rc"] else steps.LET_GO)
     if step == steps.RETURN_TARGET:
-        if target < 0:  # a batch has given it back already
-            return int(cc[0]["after_page"])
         compaction_free(mem_map, zone, pageblock, node, cc, target)
         return point(cc, steps.TARGET_RETURNED, cc[0]["after_page"])
     if step == steps.LET_GO:
