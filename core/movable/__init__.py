@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from movable.hookspecs import IsolateMode, MigrateMode, MigrateResult, hookimpl
 from movable.invariant import invariant
 from movable.mapping import AddressSpace
+from movable.memory import Memory
 from movable.operation import operation, reads_back
-from movable.page import Memory, Page
+from movable.page import Page
 from movable.page_list import PageList
 from movable.sched import (
     Clock,
@@ -26,12 +27,16 @@ from movable.sched import (
     WwMutex,
     point,
     relax,
+    sleep,
 )
+from movable.shrinker import SHRINK_EMPTY, SHRINK_STOP, ShrinkControl
 
 if TYPE_CHECKING:
     from movable.experiment.runner import run as run
 
 __all__ = [
+    "SHRINK_EMPTY",
+    "SHRINK_STOP",
     "AddressSpace",
     "Clock",
     "Completion",
@@ -43,6 +48,7 @@ __all__ = [
     "Page",
     "PageList",
     "RwLock",
+    "ShrinkControl",
     "SpinLock",
     "Timer",
     "WaitQueue",
@@ -56,6 +62,7 @@ __all__ = [
     "point",
     "reads_back",
     "relax",
+    "sleep",
 ]
 
 

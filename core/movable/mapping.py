@@ -21,7 +21,8 @@ import pluggy
 from movable.check_hooks import hook_problems, missing_hooks
 from movable.errors import DriverRefused
 from movable.hookspecs import PROJECT, IsolateMode, MigrateMode, MovableDriver
-from movable.page import Memory, Page
+from movable.memory import Memory
+from movable.page import Page
 
 
 class MovableOperations(NamedTuple):
