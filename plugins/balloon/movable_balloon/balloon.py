@@ -44,8 +44,10 @@ Pages = Annotated[int, Field(ge=0, json_schema_extra={"unit": "pages"})]
 
 def nanoseconds(description: str) -> Any:
     """A setting that is a time; a host that takes none answers at once."""
-    unit = {"unit": "ns"}
-    return Field(default=0, ge=0, le=10**12, description=description, json_schema_extra=unit)
+    most = 10**12
+    return Field(
+        default=0, ge=0, le=most, description=description, json_schema_extra={"unit": "ns"}
+    )
 
 
 class Balloon(BalloonDevInfo, Queues):
@@ -97,7 +99,6 @@ class Balloon(BalloonDevInfo, Queues):
             "refused": "isolate_page takes every page that is on the list",
             "freed_while_isolated": "deflation takes listed pages, and isolated ones are not",
         }
-        variants: ClassVar = ({"latency": 40_000},)
         costs: ClassVar = {"host told": 40_000}
 
     def __init__(self, memory: Memory, config: Config | None = None) -> None:
@@ -170,8 +171,11 @@ class Balloon(BalloonDevInfo, Queues):
 
     @operation
     def remove(self) -> None:
-        """Take the device away: nobody asks it for anything any more, and it is emptied, however
-        long the VM keeps some of its pages (virtballoon_remove())."""
+        """Take the device away, emptied, however long the VM keeps some of its pages
+        (virtballoon_remove()).
+
+        Nobody asks it for anything from then on.
+        """
         self.host_answers()
         if not self.stop_update:
             self._unregister()

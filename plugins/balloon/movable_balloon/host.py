@@ -11,6 +11,7 @@ from functools import partial
 
 from movable import Clock, Timer
 from movable.errors import AuditFailed
+from movable_balloon.stats import Stat
 from movable_balloon.virtqueue import Virtqueue
 
 
@@ -44,7 +45,7 @@ class Host:
         """What the guest last wrote as the balloon's size."""
         self.reported = 0
         """Free pages that it was told of, each time."""
-        self.stats: Mapping[str, int] = {}
+        self.stats: Mapping[Stat, int] = {}
         """What the guest last said about its memory: bytes, or numbers of events."""
         self.stalled = False
         """It reads no message (:meth:`go_on`)."""
@@ -118,7 +119,11 @@ class Host:
         """Read a buffer, and give it back."""
         if self.stalled or (buffer := vq.available()) is None:
             return
-        {"inflate": self.inflate, "deflate": self.deflate, "reporting": self.report}[vq.name](
-            buffer
-        )
+        match vq.name:
+            case "inflate":
+                self.inflate(buffer)
+            case "deflate":
+                self.deflate(buffer)
+            case "reporting":
+                self.report(buffer)
         vq.give_back()

@@ -4,6 +4,9 @@ Inflating, deflating and reporting wait for the host in one wait queue, for as l
 whoever tells it of pages holds balloon_lock meanwhile, and who moves a page its locks as well. If
 the queues are broken nothing is ever said, and nobody is woken: it is waited for ever.
 
+A move waits so in every mode, also for a compactor that must not (MIGRATE_ASYNC). That breaks rule
+I18, and is what Linux does; a host that answers at once hides it.
+
 Follows tell_host(), virtballoon_free_page_report(), stats_handle_request() and init_vqs() in
 drivers/virtio/virtio_balloon.c of Linux v6.1.
 """
