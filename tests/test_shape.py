@@ -44,8 +44,8 @@ LAYERS = (
     {"check_hooks", "lifecycle", "rules"},
     {"hookspecs"},
     {"page_list", "pagevec"},
-    {"page"},
-    {"gfp", "page_flags"},
+    {"memory", "page"},
+    {"gfp", "page_flags", "shrinker"},
     {"sched"},
     {"errors"},
 )

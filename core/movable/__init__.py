@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from movable.hookspecs import IsolateMode, MigrateMode, MigrateResult, hookimpl
 from movable.invariant import invariant
 from movable.mapping import AddressSpace
+from movable.memory import Memory
 from movable.operation import operation, reads_back
-from movable.page import Memory, Page
+from movable.page import Page
 from movable.page_list import PageList
 from movable.pagevec import Pagevec
 from movable.sched import (
@@ -27,12 +28,16 @@ from movable.sched import (
     WwMutex,
     point,
     relax,
+    sleep,
 )
+from movable.shrinker import SHRINK_EMPTY, SHRINK_STOP, ShrinkControl
 
 if TYPE_CHECKING:
     from movable.experiment.runner import run as run
 
 __all__ = [
+    "SHRINK_EMPTY",
+    "SHRINK_STOP",
     "AddressSpace",
     "Clock",
     "Completion",
@@ -45,6 +50,7 @@ __all__ = [
     "PageList",
     "Pagevec",
     "RwLock",
+    "ShrinkControl",
     "SpinLock",
     "Timer",
     "WaitQueue",
@@ -58,6 +64,7 @@ __all__ = [
     "point",
     "reads_back",
     "relax",
+    "sleep",
 ]
 
 

@@ -20,12 +20,13 @@ from movable.mm.daemons import Daemons
 from movable.mm.reserve import Reserve
 from movable.observers.contract import Contract
 from movable.operation import Operation, operations, reader, swap_device
-from movable.sched.work import flush_work
+from movable.sched.work import pass_time
 from movable.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from movable.mm.memory import Memory
 
+NS = 1_000_000_000
 COMPACTORS = ("compact_memory", "kcompactd", "proactive")
 """Who can be told to compact: a write to /proc/sys/vm/compact_memory, or the daemon, asked for a
 block, or finding memory too fragmented."""
@@ -153,8 +154,9 @@ class Machine:
                     raise BadInput("compact", f"nobody is called {who!r}", hint(who, COMPACTORS))
 
     def wait(self, seconds: float = 0) -> int:
-        """Let time pass: drivers do what they left for later (returns how much), daemons work."""
-        works = flush_work()
+        """Let time pass: drivers do what they left for later (returns how much), timers are called,
+        daemons work."""
+        works = pass_time(self.memory.clock, round(seconds * NS))
         self.daemons.wait(seconds)
         return works
 

@@ -28,7 +28,8 @@ from movable.hookspecs import (
     MovableBatches,
     MovableDriver,
 )
-from movable.page import Memory, Page
+from movable.memory import Memory
+from movable.page import Page
 from movable.pagevec import Pagevec
 
 

@@ -9,12 +9,11 @@ Follows include/linux/page-flags.h, include/linux/mm.h and mm/compaction.c of Li
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Protocol
 
 from movable import sched
 from movable.errors import ContractViolation
-from movable.gfp import GFP_HIGHUSER_MOVABLE
 from movable.page_flags import (
     ALL_FLAGS,
     ORDER_MASK,
@@ -49,39 +48,6 @@ class Column(Protocol):
 
     def __getitem__(self, pfn: int, /) -> int: ...
     def __setitem__(self, pfn: int, value: int, /) -> None: ...
-
-
-class Memory(Protocol):
-    """What a driver is given to live in: a place to get pages from."""
-
-    def alloc_page(self, gfp: int = GFP_HIGHUSER_MOVABLE) -> Page:
-        """Take one page for the caller, who holds its only reference (alloc_page()).
-
-        *gfp* says what may be done for it, and chooses the kind of pageblock: pages that the
-        driver will publish with :meth:`Page.set_movable` belong among movable ones, others come
-        with `GFP_KERNEL`. With `Gfp.DIRECT_RECLAIM`, which both have, the call may sleep and enter
-        compaction, and so may call the driver's own hooks: hold no lock that they wait for.
-
-        :raises OutOfMemory: no frame is free.
-        """
-        ...
-
-    def page(self, pfn: int) -> Page:
-        """The page with frame number *pfn*."""
-        ...
-
-    def adjust_managed_page_count(self, page: Page, count: int) -> None:
-        """Have the guest's memory count *count* pages more in the zone of *page*: fewer, of what
-        it has no use of for the time being (adjust_managed_page_count())."""
-        ...
-
-    def register_oom_notifier(self, notify: Callable[[], int]) -> None:
-        """Have *notify* called before a process would be killed for want of memory; it frees what
-        it can and says how many pages that was, and the request that failed is tried again.
-
-        It runs in whoever allocates, who may hold what he may hold then; see :meth:`alloc_page`.
-        """
-        ...
 
 
 class Frames(Protocol):

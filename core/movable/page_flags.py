@@ -10,6 +10,8 @@ from __future__ import annotations
 PG_locked = 1 << 0
 PG_referenced = 1 << 1
 PG_uptodate = 1 << 2
+PG_reported = PG_uptodate
+"""On the head of a free block alone: the device that is told of free memory knows it."""
 PG_dirty = 1 << 3
 PG_lru = 1 << 4
 PG_active = 1 << 5

@@ -179,13 +179,16 @@ def block_counts(memory: Memory, z: int) -> list[int]:
 def vmstat(memory: Memory, carried: Vmstat | None = None) -> Vmstat:
     """The counters and gauges that the engine keeps, and no others.
 
-    *carried* is what a recorded machine said: its values that the engine does not keep stay.
+    *carried* is what a recorded machine said: its values that the engine does not keep stay. What
+    drivers count is added to them, or comes last, as the kernel's own drivers' does.
     """
     counters = memory.vmstat()
     if not has_cma(memory):
         counters = {name: n for name, n in counters.items() if name not in t.CMA_EVENTS}
-    values = {**(carried.values if carried else {}), **_gauges(memory), **counters}
-    return Vmstat(_in_order(values))
+    before = carried.values if carried else {}
+    theirs = {name: before.get(name, 0) + n for name, n in memory.driver_events.items()}
+    kept = {name: n for name, n in counters.items() if name not in theirs}
+    return Vmstat(_in_order({**before, **_gauges(memory), **kept}) | theirs)
 
 
 def _in_order(values: dict[str, int]) -> dict[str, int]:

@@ -87,7 +87,7 @@ class Snapshot:
             pageblock_order=memory.pageblock_order,
             buddyinfo=memory.buddyinfo(),
             unusable={zone: [index[zone] for index in unusable] for zone in memory.zone_names},
-            vmstat=memory.vmstat() | memory.vmscan.events,
+            vmstat=memory.all_vm_events(),
             calls={**memory.lru_stats, **mappings},
             causes={mapping.name: dict(mapping.causes) for mapping in memory.mappings},
         )

@@ -30,6 +30,7 @@ from movable.conformance.check import (
 )
 from movable.conformance.declared import Declared
 from movable.errors import BadInput
+from movable_balloon import Balloon
 
 
 class Idle(VmwBalloon):
@@ -234,6 +235,13 @@ def test_outsiders_use_the_public_kit_only(driver: type[Any]) -> None:
 def test_the_verdict_does_not_hang_on_the_seed(seed: int) -> None:
     """Another seed draws other operations, and finds the same stages."""
     assert check(Z3fold, seed=seed).verdict == CONFORMS
+
+
+@pytest.mark.parametrize("seed", [1, 3, 8, 10])
+def test_a_worker_that_makes_the_device_smaller_frees_nothing_of_the_vms(seed: int) -> None:
+    """What it frees once that is back was asked for before or after; and a device that its worker
+    has emptied is filled again before it goes away."""
+    assert check(Balloon, seed=seed).verdict == CONFORMS
 
 
 def test_inheriting_the_checks_is_light() -> None:

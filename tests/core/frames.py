@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping
+from typing import cast
 
 from movable import (
     AddressSpace,
     IsolateMode,
+    Memory,
     MigrateMode,
     MigrateResult,
     Page,
@@ -86,7 +88,7 @@ class Shelf:
         self.handles: dict[int, Page] = {}
         """What users know their pages by; the handle is what was first stored."""
         self.isolated_pages = 0
-        self.mapping = AddressSpace(self, memory)
+        self.mapping = AddressSpace(self, cast("Memory", memory))  # as much as is needed
 
     def store(self, content: int) -> Page:
         page = self.memory.alloc_page()

@@ -9,13 +9,14 @@ from movable.errors import OutOfMemory
 from movable.mm.memory import Memory
 from movable.page_flags import PG_isolated
 from movable_balloon import Balloon, Host
+from movable_balloon.host import Latency
 
 
 class Witness(Host):
     """A host that writes down what it is told, and looks at the pages while it is told."""
 
-    def __init__(self, memory: Memory) -> None:
-        super().__init__()
+    def __init__(self, memory: Memory, latency: Latency | None = None) -> None:
+        super().__init__(memory.clock, latency)
         self.memory = memory
         self.told: list[tuple[str, list[int]]] = []
         self.most = 0
@@ -37,7 +38,7 @@ class Guest:
     def __init__(self, pages: int = 256, /, **config: object) -> None:
         self.memory = Memory.blank(pages, pageblock_order=4, max_order=6)
         self.balloon = Balloon(self.memory, Balloon.Config.model_validate(config))
-        self.host = self.balloon.host = Witness(self.memory)
+        self.host = self.balloon.host = Witness(self.memory, self.balloon.host.latency)
 
     @property
     def listed(self) -> list[int]:

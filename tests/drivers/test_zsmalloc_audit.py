@@ -11,7 +11,7 @@ from movable import AddressSpace, WorkQueue
 from movable.errors import AuditFailed
 from movable.invariant import hold_invariants
 from movable_zsmalloc import Fullness, SizeClass, Zspage
-from movable_zsmalloc.zspage import location_to_obj
+from movable_zsmalloc.zspage import TAGGED
 
 SEVEN_IN_FOUR, HUGE = 2300, 4096
 
@@ -26,7 +26,7 @@ def size_class(scene: Scene) -> SizeClass:
 
 def misplace_a_handle(scene: Scene) -> None:
     """It names the frame behind."""
-    scene.pool.handles[scene.handle(0)] = location_to_obj(zspage(scene).pages[1].pfn, 0)
+    scene.pool.handles[scene.handle(0)] = TAGGED.to_obj(zspage(scene).pages[1].pfn, 0)
 
 
 def cut_the_free_list(scene: Scene) -> None:

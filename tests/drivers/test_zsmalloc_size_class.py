@@ -14,7 +14,7 @@ from movable_zsmalloc.size_class import (
     create_size_classes,
     get_size_class_index,
 )
-from movable_zsmalloc.zspage import Zspage, location_to_obj, obj_to_location
+from movable_zsmalloc.zspage import TAGGED, Zspage
 
 ROWS = rows()
 
@@ -109,8 +109,8 @@ def test_a_zspage_is_listed_first_unless_the_first_is_fuller() -> None:
 
 def test_a_location_word_holds_frame_and_number() -> None:
     """40 bits of frame number, 23 of the object's, and one that is always 0 (ZS-5)."""
-    obj = location_to_obj((1 << 40) - 1, 255)
+    obj = TAGGED.to_obj((1 << 40) - 1, 255)
 
     assert obj < 1 << 64
     assert obj & 1 == 0
-    assert obj_to_location(obj) == ((1 << 40) - 1, 255)
+    assert TAGGED.of_obj(obj) == ((1 << 40) - 1, 255)

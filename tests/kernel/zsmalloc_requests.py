@@ -26,7 +26,7 @@ from movable_zsmalloc.fullness import Fullness
 from movable_zsmalloc.pool import Pool
 from movable_zsmalloc.size_class import SizeClass
 from movable_zsmalloc.zram import Zram
-from movable_zsmalloc.zspage import Zspage, obj_to_location
+from movable_zsmalloc.zspage import TAGGED, Zspage
 from movable_zsmalloc.zspages import Zspages
 
 Values = dict[str, Any]
@@ -272,7 +272,7 @@ class Replay:
 
     def obj_free(self, event: Event) -> None:
         here = self.inside.next(event)
-        there, idx = obj_to_location(event["obj"])
+        there, idx = TAGGED.of_obj(event["obj"])
         assert (self.frames.ours[there], idx) == (here["pfn"], here["idx"])
 
     def insert(self, event: Event) -> None:
@@ -328,6 +328,6 @@ class Replay:
 
     def _locate(self, event: Event) -> None:
         """The object is where it is there."""
-        there, idx = obj_to_location(event["obj"])
+        there, idx = TAGGED.of_obj(event["obj"])
         handle = self.handles.ours[event["handle"]]
-        assert obj_to_location(self.pool.handles[handle]) == (self.frames.ours[there], idx)
+        assert TAGGED.of_obj(self.pool.handles[handle]) == (self.frames.ours[there], idx)

@@ -145,6 +145,8 @@ def tear_down(bench: Bench, end: str) -> None:
 def _prepare(bench: Bench, pages: int) -> None:
     bench.grow(pages)
     bench.work()
+    if not bench.pages():  # the work gave all of them back
+        bench.grow(pages)
 
 
 def _nothing_left_to_ask(bench: Bench, held: Held) -> None:

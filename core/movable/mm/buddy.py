@@ -132,6 +132,8 @@ def free_one_page(
         order += 1
     tail = buddy_merge_likely(mem_map, node, z, pfn, order)
     add_to_free_list(mem_map, zone, z, pfn, order, migratetype, tail)
+    if order >= node[0]["page_reporting_order"]:
+        node[0]["page_reporting_requested"] = 1
 
 
 @compiled

@@ -19,6 +19,7 @@ from movable.mapping import AddressSpace
 from movable.mm import (
     compact_control,
     page_alloc,
+    page_reporting,
     pcp,
     population,
     slowpath,
@@ -30,6 +31,7 @@ from movable.mm import mm_types as t
 from movable.mm.contiguous import Contiguous
 from movable.mm.engine import Engine
 from movable.mm.event_buffer import EventBuffer
+from movable.mm.for_drivers import ForDrivers
 from movable.mm.kcompactd import Kcompactd
 from movable.mm.move_pages import MovePages
 from movable.mm.page_bytes import PageBytes
@@ -66,7 +68,7 @@ class _Pages(dict[int, Page]):
         return page
 
 
-class Memory(Contiguous, MovePages, PageBytes):
+class Memory(Contiguous, ForDrivers, MovePages, PageBytes):
     """All frames of one machine, numbered from 0.
 
     :param nr_frames: number of page frames, holes included.
@@ -99,8 +101,6 @@ class Memory(Contiguous, MovePages, PageBytes):
         self.max_order, self.pageblock_order = max_order, pageblock_order
         self.page_shift, self.page_size, self.nr_cpus = page_shift, 1 << page_shift, nr_cpus
         self.mappings: list[AddressSpace] = []
-        self.oom_notifiers: list[Callable[[], int]] = []
-        """Who may give memory back before a process is killed."""
         self.lists: dict[int, PageList] = {}
         self.lock_owner: dict[int, object] = {}
         self.fault: ContractViolation | None = None
@@ -154,6 +154,7 @@ class Memory(Contiguous, MovePages, PageBytes):
         node["nr_frames"], node["nr_zones"] = nr_frames, nr_zones
         node["max_order"], node["pageblock_order"] = self.max_order, self.pageblock_order
         node["capture_zone"] = node["captured"] = -1
+        node["page_reporting_order"] = page_reporting.NOBODY_IS_TOLD
         node["compaction_proactiveness"], node["extfrag_threshold"] = 20, 500
         node["compact_unevictable_allowed"] = 1
         for name in ALLOCATOR_FIELDS:
@@ -208,14 +209,6 @@ class Memory(Contiguous, MovePages, PageBytes):
         """Make a driver's address space known; its place in the list is its owner code's."""
         self.word_of(mapping)
         self.mappings.append(mapping)
-
-    def adjust_managed_page_count(self, page: Page, count: int) -> None:
-        """Count *count* pages more of a zone as the machine's; no watermark changes with that."""
-        self.zone["managed"][page.zone] += count
-
-    def register_oom_notifier(self, notify: Callable[[], int]) -> None:
-        """Have *notify* free memory when all else has failed; it says how many pages."""
-        self.oom_notifiers.append(notify)
 
     def release(self, pfn: int) -> None:
         """Free a page whose last reference was just dropped.
@@ -364,8 +357,13 @@ class Memory(Contiguous, MovePages, PageBytes):
         return {name: views.unusable_index(c, order) for name, c in self.buddyinfo().items()}
 
     def vmstat(self) -> dict[str, int]:
-        """The event counters, under their names in /proc/vmstat."""
-        return dict(zip(t.VM_EVENTS, self.node["vm"][0].tolist(), strict=True))
+        """The event counters, under their names in /proc/vmstat, without those of reclaim."""
+        counted = dict(zip(t.VM_EVENTS, self.node["vm"][0].tolist(), strict=True))
+        return counted | self.driver_events
+
+    def all_vm_events(self) -> dict[str, int]:
+        """All of them (all_vm_events())."""
+        return self.vmstat() | self.vmscan.events
 
     @property
     def lru_stats(self) -> dict[str, dict[str, int]]:

@@ -147,6 +147,9 @@ NODE = np.dtype(
         ("capture_zone", "i8"),
         ("capture_order", "i8"),
         ("captured", "i8"),
+        # Free blocks of this order a device is told of, and whether one came to be since it looked.
+        ("page_reporting_order", "i8"),
+        ("page_reporting_requested", "i8"),
         ("kcompactd_max_order", "i8"),
         ("kcompactd_highest_zoneidx", "i8"),
         # Under /proc/sys/vm.

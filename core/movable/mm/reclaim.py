@@ -10,14 +10,17 @@ nothing else. From the old ends of the inactive lists
 - pages that were touched (PG_referenced), and mapped page cache, become active;
 - all others go round once more: locked, under writeback, pinned, shared, huge, shmem, swap cache.
 
+Caches are asked as well (shrinker.py), at the same priority; a page that comes free so is free, but
+no progress that reclaim would count.
+
 Active pages become inactive again while the inactive list is short. Page cache goes first;
 anonymous pages are looked at when it is short too, in proportion to `SWAPPINESS`.
 
-What it does not touch: slab and the drivers' pages (no shrinker is called), unevictable pages,
-pages in other CPUs' LRU batches. Simplified: pages are not unmapped, so a mapped page of the cache
-leaves only when its user unmaps it; touching sets one flag, and refaults are not noticed; the costs
-of either kind of page are taken as equal; no cgroups, no throttling, no writeback that lasts. It is
-not frame-exact: neither batches nor the order of frees are the kernel's.
+What it does not touch: slab, what drivers have no shrinker for, unevictable pages, pages in other
+CPUs' LRU batches. Simplified: pages are not unmapped, so a mapped page of the cache leaves only
+when its user unmaps it; touching sets one flag, and refaults are not noticed; the costs of either
+kind of page are taken as equal; no cgroups, no throttling, no writeback that lasts. It is not
+frame-exact: neither batches nor the order of frees are the kernel's.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ from movable.mm.shrink_lists import (
     shrink_file,
     zone_reclaimable_pages,
 )
+from movable.mm.shrinker import shrink_slab
 from movable.mm.suitable import compact_gap, compaction_suitable
 from movable.mm.swapfile import Swap, SwapDevice
 from movable.mm.vmscan import HeldBack
@@ -52,7 +56,7 @@ SWAPPINESS = 60
 """Of 200 parts of pressure, how many are anonymous pages' once page cache is short."""
 EVENTS = (
     *("pgscan_kswapd", "pgsteal_kswapd", "pgscan_direct", "pgsteal_direct"),
-    *("allocstall", "pswpin", "pswpout"),
+    *("slabs_scanned", "allocstall", "pswpin", "pswpout"),
 )
 """Counters of /proc/vmstat that only a memory with reclaim has."""
 
@@ -122,6 +126,7 @@ class Reclaim(HeldBack):
         while True:
             freed = sc.freed
             self._shrink_lists(sc)
+            self._shrink_slab(sc.priority)
             if not self._should_continue(sc, sc.freed - freed):
                 break
         if sc.freed:
@@ -129,6 +134,10 @@ class Reclaim(HeldBack):
         self.events[f"pgscan_{sc.by}"] += sc.scanned
         self.events[f"pgsteal_{sc.by}"] += sc.freed
         return sc.freed
+
+    def _shrink_slab(self, priority: int) -> None:
+        _, scanned = shrink_slab(self.memory, priority)
+        self.events["slabs_scanned"] += scanned
 
     def age_anon(self, sc: ScanControl) -> None:
         """Let some active anonymous pages show whether they are still in use."""

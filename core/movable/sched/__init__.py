@@ -17,7 +17,7 @@ from movable.sched.lock_order import LockOrder
 from movable.sched.locks import Mutex, RwLock, SpinLock
 from movable.sched.race import Race
 from movable.sched.tasks import Task, current, may_sleep, wait_until
-from movable.sched.timer import Timer
+from movable.sched.timer import Timer, sleep
 from movable.sched.wait_queue import Completion, WaitQueue
 from movable.sched.work import WorkQueue
 from movable.sched.ww_mutex import WwAcquireCtx, WwClass, WwMutex
@@ -48,6 +48,7 @@ __all__ = [
     "point",
     "races_end",
     "relax",
+    "sleep",
     "steps",
     "subscribe",
     "unsubscribe",

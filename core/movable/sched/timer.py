@@ -11,7 +11,8 @@ from collections.abc import Callable
 from weakref import ref
 
 from movable.sched.clock import Clock
-from movable.sched.tasks import Context, Task, context, current, wait_until
+from movable.sched.tasks import Context, Task, context, current, may_sleep, wait_until
+from movable.sched.wait_queue import Completion
 
 
 class Timer:
@@ -121,3 +122,19 @@ class Timer:
         finally:
             here.end_spinning(self._me)
             self._runs_in = None
+
+
+def sleep(clock: Clock, ns: int) -> None:
+    """Sleep for *ns* nanoseconds (msleep()).
+
+    Outside a race the clock goes on by so much. In a race others run until the sleeper's timer has
+    been called, which may be much later.
+
+    :raises ContractViolation: the caller must not sleep (L10).
+    """
+    over = Completion("the end of a sleep")
+    may_sleep(over.wait_queue)
+    timer = Timer(clock, over.complete, "sleep")
+    timer.mod(clock.now + ns)
+    clock.let_pass(timer.expires - clock.now)
+    over.wait_for_completion()

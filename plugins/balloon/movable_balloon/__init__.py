@@ -4,11 +4,11 @@ A balloon takes frames from the guest and lends them to the host: *inflate* allo
 tells the host their numbers, *deflate* takes some back. Nobody reads what the pages hold, so
 migration copies nothing: it inflates the new frame and deflates the old.
 
-Read balloon.py, which is the device and what the VM asks of it, and dev_info.py, which is the list
-of pages that all balloons of the kernel share. Follows drivers/virtio/virtio_balloon.c and
-mm/balloon_compaction.c of Linux v6.1. Left out: the page type that marks a page as offline, and the
-pause of 200 ms when memory is short; page reporting, hinting and statistics; a host whose queue is
-broken, for which the kernel waits for ever.
+Read balloon.py, which is the device and what the VM asks of it, dev_info.py, which is the list of
+pages that all balloons of the kernel share, and queues.py, which is how it talks to its host.
+Follows drivers/virtio/virtio_balloon.c and mm/balloon_compaction.c of Linux v6.1. Left out: the
+page type that marks a page as offline; hinting, with its shrinker, and page poisoning; counts in
+units of 4 KiB where pages are larger.
 """
 
 from movable_balloon.balloon import Balloon

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,26 +20,39 @@ from movable import (
     Mutex,
     Page,
     Pagevec,
+    Timer,
     WorkQueue,
     hookimpl,
     invariant,
     operation,
     point,
     relax,
+    sleep,
 )
 from movable.errors import AuditFailed, OutOfMemory
 from movable.gfp import GFP_HIGHUSER, GFP_HIGHUSER_MOVABLE, Gfp
 from movable_balloon import batches
 from movable_balloon.dev_info import BalloonDevInfo
-from movable_balloon.host import Host
+from movable_balloon.host import Host, Latency
+from movable_balloon.queues import Queues
 
 VIRTIO_BALLOON_OOM_NR_PAGES = 256
 """How many pages are given back at once when memory is short."""
+PAUSE = 200_000_000
+"""Nanoseconds to sleep when memory has no page to give."""
 
 Pages = Annotated[int, Field(ge=0, json_schema_extra={"unit": "pages"})]
 
 
-class Balloon(BalloonDevInfo):
+def nanoseconds(description: str) -> Any:
+    """A setting that is a time; a host that takes none answers at once."""
+    most = 10**12
+    return Field(
+        default=0, ge=0, le=most, description=description, json_schema_extra={"unit": "ns"}
+    )
+
+
+class Balloon(BalloonDevInfo, Queues):
     """Frames lent to the host (`struct virtio_balloon`, `struct balloon_dev_info`)."""
 
     class Config(BaseModel):
@@ -63,6 +76,23 @@ class Balloon(BalloonDevInfo):
             description="frames told to the host at once: 256 of 4 KiB, 16 of 64 KiB",
             json_schema_extra={"unit": "pages"},
         )
+        stats: bool = Field(
+            default=True,
+            description="the host may ask how the guest's memory is (VIRTIO_BALLOON_F_STATS_VQ; "
+            "on, as QEMU has it)",
+        )
+        free_page_reporting: bool = Field(
+            default=False,
+            description="the host is told of free blocks (VIRTIO_BALLOON_F_REPORTING, since Linux "
+            "5.7; off, as QEMU has it)",
+        )
+        latency: int = nanoseconds(
+            "what the host takes for a message; 40 000 fits what is measured"
+        )
+        latency_per_inflated_page: int = nanoseconds(
+            "and for each page that it is lent; 1950: 576 us for 256 pages (linux-mm, July 2017)"
+        )
+        latency_per_deflated_page: int = nanoseconds("and for each page that it gives back")
 
     class Conformance:
         """What `movable check` should know about a balloon."""
@@ -75,21 +105,29 @@ class Balloon(BalloonDevInfo):
 
     def __init__(self, memory: Memory, config: Config | None = None) -> None:
         self.memory, self.config = memory, config or self.Config()
-        self.host = Host()
+        times = (self.config.latency, self.config.latency_per_inflated_page)
+        latency = Latency(*times, self.config.latency_per_deflated_page)
+        self.host = Host(memory.clock, latency)
         self.num_pages = 0
         """Pages in the balloon, isolated ones included; under balloon_lock."""
         self.balloon_lock = Mutex("balloon_lock")
         """One conversation with the host at a time: a round of inflation, of deflation, a move."""
-        super().__init__(AddressSpace(self, memory), movable=self.config.movable)
+        BalloonDevInfo.__init__(self, AddressSpace(self, memory), movable=self.config.movable)
+        Queues.__init__(self, stats=self.config.stats)
         kind = GFP_HIGHUSER_MOVABLE if self.config.movable else GFP_HIGHUSER
         self._gfp = kind | Gfp.NOMEMALLOC | Gfp.NORETRY | Gfp.NOWARN
         """A page is not worth much: neither reserves nor a second try (balloon_page_alloc())."""
         self.size_work = WorkQueue("update_balloon_size")
+        self.again = Timer(memory.clock, self._changed, "update_balloon_size")
+        """When memory had no page to give, the target is tried for again."""
         self._unanswered = False
         """The host has not answered `inflate_slowly`, which goes on holding balloon_lock: whoever
         has called that has returned, so the lock itself is free."""
         if self.config.deflate_on_oom:
             memory.register_oom_notifier(self.oom_notify)
+        self.reporting = None
+        if self.config.free_page_reporting:
+            self.reporting = memory.register_page_reporting(self.free_page_report)
 
     def __repr__(self) -> str:
         return f"<Balloon [{self.num_pages} pages, {self.isolated_pages} isolated]>"
@@ -100,7 +138,7 @@ class Balloon(BalloonDevInfo):
     def set_target(self, count: Pages) -> None:
         """The host wants the balloon to have *count* pages; a work item sees to it, later."""
         self.host.target = count
-        self.size_work.queue(self.update_balloon_size_func)
+        self._changed()
 
     @operation
     def inflate(self, count: Pages) -> int:
@@ -135,22 +173,64 @@ class Balloon(BalloonDevInfo):
 
     @operation
     def remove(self) -> None:
-        """Empty the balloon, however long the VM keeps some of its pages (remove_common()).
+        """Take the device away, emptied, however long the VM keeps some of its pages
+        (virtballoon_remove()).
 
-        It spins, as the kernel does, until every isolated page has been put back or moved.
+        Nobody asks it for anything from then on.
         """
         self.host_answers()
-        self.host.target = 0
+        if not self.stop_update:
+            self._unregister()
+        with self.stop_update_lock:
+            self.stop_update = True
+        self._cancel_work()
+        self._remove_common()
+
+    def freeze(self) -> None:
+        """The machine goes to sleep: the balloon is emptied, whatever the target
+        (virtballoon_freeze())."""
+        self.host_answers()
+        self._cancel_work()
+        self._remove_common()
+
+    def restore(self) -> None:
+        """It wakes up: new queues, and towards the target from nothing (virtballoon_restore())."""
+        self._init_vqs()
+        if self.host.target:
+            self._changed()
+        self.update_balloon_size()
+
+    def _remove_common(self) -> None:
+        """Empty the balloon, and spin, as the kernel does, until every isolated page has been put
+        back or moved (remove_common())."""
         while self.num_pages:
             if not self._leak_balloon(self.num_pages):
                 relax("balloon not empty")
         self.update_balloon_size()
 
+    def _unregister(self) -> None:
+        if self.reporting:
+            self.reporting.unregister()
+        if self.config.deflate_on_oom:
+            self.memory.unregister_oom_notifier(self.oom_notify)
+
+    def _cancel_work(self) -> None:
+        self.again.delete_sync()
+        self.size_work.cancel(self.update_balloon_size_func)
+        self.again.delete_sync()
+        self.stats_work.cancel(self._stats_handle_request)
+
+    def _changed(self) -> None:
+        """Have the work item done, unless the device goes away (virtballoon_changed())."""
+        with self.stop_update_lock:
+            if not self.stop_update:
+                self.size_work.queue(self.update_balloon_size_func)
+
     def update_balloon_size_func(self) -> None:
         """The work item: one message towards the target, and then again as long as it takes.
 
-        Where memory has no page to give, the kernel waits for 200 ms and tries for ever; here it is
-        tried again the next time the host wants something.
+        Where memory has no page to give, the kernel tries for ever, every 200 ms; so does this, as
+        time passes.
         """
         self.host_answers()
         diff = self.host.target - self.num_pages
@@ -159,7 +239,10 @@ class Balloon(BalloonDevInfo):
         most = self.config.pages_per_message
         moved = self._fill_balloon(min(diff, most)) if diff > 0 else self._leak_balloon(-diff)
         self.update_balloon_size()
-        if self.host.target == self.num_pages or not (moved or diff < 0):
+        if self.host.target == self.num_pages:
+            return
+        if not moved and diff > 0:
+            self.again.mod(self.memory.clock.now)
             return
         if not moved:
             relax("all pages of the balloon are isolated")
@@ -199,13 +282,13 @@ class Balloon(BalloonDevInfo):
             return self._lend(reversed(pages))
 
     def _allocate(self, count: int) -> Iterator[Page]:
-        """Up to *count* pages; fewer when memory is short."""
+        """Up to *count* pages; fewer, and a pause, when memory is short."""
         try:
             for _ in range(count):
                 yield self.memory.alloc_page(self._gfp)
                 point("page allocated")
         except OutOfMemory:
-            return
+            sleep(self.memory.clock, PAUSE)
 
     def _lend(self, pages: Iterable[Page]) -> int:
         """Put *pages* into the balloon, then tell the host, and say how many they were."""
@@ -216,7 +299,7 @@ class Balloon(BalloonDevInfo):
             self._adjust_managed(page, -1)
             lent.append(page)
         if lent:
-            self._tell_host(self.host.inflate, lent)
+            self._tell_host(self.inflate_vq, lent)
         return len(lent)
 
     def _leak_balloon(self, num: int) -> int:
@@ -227,7 +310,7 @@ class Balloon(BalloonDevInfo):
             taken = list(islice(iter(self._dequeue, None), min(most, self.num_pages)))
             self.num_pages -= len(taken)
             if taken:
-                self._tell_host(self.host.deflate, taken)
+                self._tell_host(self.deflate_vq, taken)
             # Only now are the frames the guest's again (VIRTIO_BALLOON_F_MUST_TELL_HOST).
             for page in reversed(taken):
                 self._adjust_managed(page, 1)
@@ -263,8 +346,8 @@ class Balloon(BalloonDevInfo):
             self._adjust_managed(newpage, -1)
         self._replace(newpage)
         # In this order the host never has to give a frame before it got one.
-        self._tell_host(self.host.inflate, [newpage])
-        self._tell_host(self.host.deflate, [page])
+        self._tell_host(self.inflate_vq, [newpage])
+        self._tell_host(self.deflate_vq, [page])
         self.balloon_lock.unlock()
         page.clear_movable()
         page.put()
@@ -282,12 +365,6 @@ class Balloon(BalloonDevInfo):
     @hookimpl
     def putback_pages(self, pages: Pagevec) -> None:
         batches.putback(self, pages)
-
-    def _tell_host(self, take: Callable[[list[int]], None], pages: list[Page]) -> None:
-        """Send a message and sleep until the host has read it; under balloon_lock (tell_host())."""
-        point("host kicked")
-        take([page.pfn for page in pages])
-        point("host told")
 
     # What must hold.
 

@@ -5,8 +5,11 @@ Follows mm/balloon_compaction.c and include/linux/balloon_compaction.h of Linux 
 
 from __future__ import annotations
 
-from movable import AddressSpace, Page, PageList, SpinLock, point
+from movable import AddressSpace, Memory, Page, PageList, SpinLock, point
 from movable.errors import AuditFailed
+
+EVENTS = ("balloon_inflate", "balloon_deflate", "balloon_migrate")
+"""What is counted in /proc/vmstat."""
 
 
 class BalloonDevInfo:
@@ -16,6 +19,8 @@ class BalloonDevInfo:
     :param movable: they are published, and the VM may ask for them.
     """
 
+    memory: Memory
+
     def __init__(self, mapping: AddressSpace, *, movable: bool) -> None:
         self.mapping, self.movable = mapping, movable
         self.pages = PageList("balloon")
@@ -24,7 +29,10 @@ class BalloonDevInfo:
         """Pages that the VM has isolated."""
         self.pages_lock = SpinLock("pages_lock")
         """Protects both, which the VM changes while the device talks to its host."""
-        self.vmstat = {"balloon_inflate": 0, "balloon_deflate": 0, "balloon_migrate": 0}
+        self.vmstat = dict.fromkeys(EVENTS, 0)
+        """This balloon's part of the machine's counters."""
+        for event in EVENTS:
+            self.memory.count_vm_event(event, 0)
 
     def __repr__(self) -> str:
         return f"<BalloonDevInfo [{len(self.pages)} pages, {self.isolated_pages} isolated]>"
@@ -37,7 +45,7 @@ class BalloonDevInfo:
                 raise AuditFailed(self.mapping.name, f"{page!r} is new, and somebody has locked it")
             self._insert(page)
             page.unlock()
-            self.vmstat["balloon_inflate"] += 1
+            self._count("balloon_inflate")
         point("page enqueued")
 
     def _dequeue(self) -> Page | None:
@@ -50,7 +58,7 @@ class BalloonDevInfo:
             if page:
                 self._delete(page)
                 page.unlock()
-                self.vmstat["balloon_deflate"] += 1
+                self._count("balloon_deflate")
             elif not self.pages and not self.isolated_pages:
                 raise AuditFailed(self.mapping.name, f"pages are lost: {self!r}")
         point("page dequeued" if page else "no page to dequeue")
@@ -75,13 +83,17 @@ class BalloonDevInfo:
         with self.pages_lock:
             self._insert(newpage)
             self.isolated_pages -= 1
-            self.vmstat["balloon_migrate"] += 1
+            self._count("balloon_migrate")
 
     def _insert(self, page: Page) -> None:
         """List and publish a page, which the caller has locked (balloon_page_insert())."""
         if self.movable:
             page.set_movable(self.mapping)
         self.pages.add(page)
+
+    def _count(self, event: str) -> None:
+        self.vmstat[event] += 1
+        self.memory.count_vm_event(event)
 
     def _delete(self, page: Page) -> None:
         if self.movable:

@@ -13,7 +13,7 @@ from movable.errors import AuditFailed
 from movable_zsmalloc.fullness import Fullness
 from movable_zsmalloc.pool import Pool
 from movable_zsmalloc.size_class import SizeClass
-from movable_zsmalloc.zspage import FREEOBJ_MASK, OBJ_TAG_BITS, Zspage, location_to_obj
+from movable_zsmalloc.zspage import FREEOBJ_MASK, OBJ_TAG_BITS, Zspage
 
 
 class Audit:
@@ -84,7 +84,7 @@ class Audit:
         objects = {}
         for obj_idx in range(size_class.objs_per_zspage):
             if handle := zspage.obj_allocated(obj_idx):
-                objects[handle] = location_to_obj(zspage.chunk(obj_idx)[0].pfn, obj_idx)
+                objects[handle] = self.pool.obj(zspage, obj_idx)
         self._check(len(objects) == zspage.inuse, f"{len(objects)} objects", zspage)
         self._check(not self.found.keys() & objects, "a handle stands in two places", zspage)
         self.found |= objects

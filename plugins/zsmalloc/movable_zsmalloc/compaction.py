@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import IntEnum
 
-from movable import point
+from movable import SHRINK_STOP, ShrinkControl, point
 from movable_zsmalloc.pool import Pool
 from movable_zsmalloc.size_class import SizeClass
 from movable_zsmalloc.trying import TryingPool
-from movable_zsmalloc.zspage import Zspage, obj_to_location
+from movable_zsmalloc.zspage import Zspage
 
 
 def zs_compact(pool: Pool) -> int:
@@ -41,6 +41,23 @@ def zs_compact(pool: Pool) -> int:
 def zs_shrinker_count(pool: Pool) -> int:
     """Pages that compaction might free, counted without a lock."""
     return sum(size_class.can_compact() for size_class in pool.classes)
+
+
+def zs_shrinker_scan(pool: Pool) -> int:
+    """Compact all of it, however little was asked for; `SHRINK_STOP` if that freed nothing."""
+    return zs_compact(pool) or SHRINK_STOP
+
+
+def zs_register_shrinker(pool: Pool, name: str) -> None:
+    """Have the VM compact the pool when memory is short."""
+
+    def count(sc: ShrinkControl) -> int:
+        return zs_shrinker_count(pool)
+
+    def scan(sc: ShrinkControl) -> int:
+        return zs_shrinker_scan(pool)
+
+    pool.memory.register_shrinker(f"mm-zspool:{name}", count, scan)
 
 
 def _compact_class(pool: Pool, size_class: SizeClass) -> int:
@@ -175,9 +192,8 @@ def _move_objects(pool: Pool, source: Zspage, obj_idx: int, destination: Zspage)
 
 def _move_object(pool: Pool, source: Zspage, obj_idx: int, destination: Zspage) -> None:
     handle = source.obj_allocated(obj_idx)
-    obj = destination.obj_malloc(handle)
-    _, number = obj_to_location(obj)
+    number = destination.obj_malloc(handle)
     data = source.contents.read(source.extent(obj_idx))
     source.contents.write(destination.extent(number), data)
-    pool.handles[handle] = obj
+    pool.handles[handle] = pool.obj(destination, number)
     source.obj_free(obj_idx)

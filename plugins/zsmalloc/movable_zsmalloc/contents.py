@@ -45,6 +45,10 @@ class Contents(Protocol):
         """What was written there; something else if one of the pages is not what it was."""
         ...
 
+    def head(self, data: bytes, size: int) -> bytes:
+        """The first *size* bytes of what was read of a longer run."""
+        ...
+
     def write(self, extent: Extent, data: bytes) -> None:
         """Fill a run with *data*."""
         ...
@@ -88,6 +92,10 @@ class Tags:
         whole = (half, other_half) == (0, 1) and data == rest
         return data if whole else b"half " + data + b", half " + rest
 
+    def head(self, data: bytes, size: int) -> bytes:
+        """All of it: what was written has no length here."""
+        return data
+
     def write(self, extent: Extent, data: bytes) -> None:
         self._change(extent.page).parts[extent.offset] = (0, data)
         if extent.next_page:
@@ -121,6 +129,9 @@ class Bytes:
         size = min(extent.size, PAGE_SIZE - extent.offset)
         data = extent.page.read(extent.offset, size)
         return data + extent.next_page.read(0, extent.size - size) if extent.next_page else data
+
+    def head(self, data: bytes, size: int) -> bytes:
+        return data[:size]
 
     def write(self, extent: Extent, data: bytes) -> None:
         size = PAGE_SIZE - extent.offset

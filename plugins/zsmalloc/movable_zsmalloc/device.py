@@ -11,6 +11,7 @@ from movable import point
 from movable.errors import AuditFailed, OutOfMemory
 from movable.gfp import Gfp
 from movable_zsmalloc.compressed import Data, Written
+from movable_zsmalloc.mapped import MapMode
 from movable_zsmalloc.packing import PAGE_SIZE
 from movable_zsmalloc.pool import Pool
 from movable_zsmalloc.slot import Slot
@@ -82,7 +83,7 @@ class Device:
         with slot.lock:
             written = self.swapped.get(number)
             if slot.handle:
-                with self.pool.mapped(slot.handle) as obj:
+                with self.pool.mapped(slot.handle, MapMode.RO) as obj:
                     stored = obj.read(slot.size)
             else:
                 stored = slot.element
@@ -147,7 +148,7 @@ class Device:
             self.pool.free(handle)
             return None
         self.stats.max_used_pages = max(self.stats.max_used_pages, pages)
-        with self.pool.mapped(handle) as obj:
+        with self.pool.mapped(handle, MapMode.WO) as obj:
             obj.write(written.stored)
         return handle
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from movable import MigrateMode, MigrateResult, Page, point
 from movable_zsmalloc.pool import Pool
-from movable_zsmalloc.zspage import Zspage, location_to_obj, obj_to_location
+from movable_zsmalloc.zspage import Zspage
 
 
 class Migration:
@@ -68,8 +68,8 @@ class Migration:
         """
         pool = self.pool
         for handle in self.objects_in(zspage, page):
-            _, obj_idx = obj_to_location(pool.handles[handle])
-            pool.handles[handle] = location_to_obj(newpage.pfn, obj_idx)
+            _, obj_idx = pool.location.of_obj(pool.handles[handle])
+            pool.handles[handle] = pool.location.to_obj(newpage.pfn, obj_idx)
         zspage.replace_sub_page(newpage, page)
         if newpage.zone != page.zone:
             pool.nr_zspages[page.zone] -= 1

@@ -2,7 +2,7 @@
 
 Follows reset_store() and zram_open() of drivers/block/zram/zram_drv.c (Linux v6.1), where a device
 that somebody has open cannot be reset, and one that is claimed cannot be opened: both get -EBUSY.
-Here they wait, so that no user need try again.
+Here whoever opens it waits, and whoever resets it may choose to, so that no user need try again.
 """
 
 from __future__ import annotations
@@ -38,10 +38,15 @@ class Openers:
             self.count -= 1
             self._changed.wake_up()
 
+    @property
+    def busy(self) -> bool:
+        """Somebody uses it, or has it to himself."""
+        return bool(self.count) or self.claim
+
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """Have the device to oneself."""
-        self._changed.wait_event(lambda: not self.count and not self.claim)
+        self._changed.wait_event(lambda: not self.busy)
         self.claim = True
         try:
             yield

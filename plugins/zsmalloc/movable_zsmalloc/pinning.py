@@ -21,8 +21,9 @@ from functools import cached_property
 
 from movable import MigrateResult, Page, SpinLock, point
 from movable_zsmalloc.fullness import Fullness
+from movable_zsmalloc.mapped import MapMode, Mapped
 from movable_zsmalloc.migration import Migration
-from movable_zsmalloc.pool import Mapped, Pool
+from movable_zsmalloc.pool import Pool
 from movable_zsmalloc.size_class import SizeClass
 from movable_zsmalloc.zspage import Zspage
 
@@ -66,13 +67,14 @@ class PinningPool(Pool):
         del self._pins[handle]
 
     @contextmanager
-    def mapped(self, handle: int) -> Iterator[Mapped]:
+    def mapped(self, handle: int, mode: MapMode = MapMode.RW) -> Iterator[Mapped]:
         with self.pin(handle):
             point("handle pinned")
             zspage, obj_idx = self.locate(handle)
             with zspage.lock.read():
                 point("object mapped")
-                yield Mapped(zspage, obj_idx)
+                with Mapped(zspage, obj_idx, mode) as mapped:
+                    yield mapped
 
     def fix_fullness_group(self, zspage: Zspage) -> None:
         """Of a zspage that is on no list only the group is remembered."""

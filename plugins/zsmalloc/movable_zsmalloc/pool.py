@@ -8,7 +8,7 @@ zspage's lock for reading from map to unmap, but the pool's only to find the zsp
 page spins, with the pool's lock held, until users are done.
 
 Follows zs_malloc(), zs_free() and zs_map_object() in mm/zsmalloc.c of Linux v6.1, as stable since
-6.1.47. Left out: one mapped object per CPU.
+6.1.47.
 """
 
 from __future__ import annotations
@@ -22,32 +22,14 @@ from movable import AddressSpace, Memory, point
 from movable.errors import BadInput
 from movable.gfp import GFP_NOIO, Gfp
 from movable_zsmalloc.contents import Contents
+from movable_zsmalloc.mapped import MapMode, Mapped
 from movable_zsmalloc.size_class import (
     ZS_HANDLE_SIZE,
     ZS_MAX_ALLOC_SIZE,
     get_size_class_index,
 )
-from movable_zsmalloc.zspage import Zspage, obj_to_location
+from movable_zsmalloc.zspage import Zspage
 from movable_zsmalloc.zspages import Zspages
-
-
-class Mapped:
-    """An object in use: nobody moves or copies it meanwhile."""
-
-    def __init__(self, zspage: Zspage, obj_idx: int) -> None:
-        self.zspage, self.obj_idx = zspage, obj_idx
-
-    def __repr__(self) -> str:
-        return f"<Mapped {self.obj_idx} of {self.zspage!r}>"
-
-    def read(self, size: int) -> bytes:
-        """The first *size* bytes of the object."""
-        extent = self.zspage.extent(self.obj_idx)
-        return self.zspage.contents.read(extent._replace(size=size))
-
-    def write(self, data: bytes) -> None:
-        """Make *data* the object."""
-        self.zspage.contents.write(self.zspage.extent(self.obj_idx), data)
 
 
 class Pool(Zspages):
@@ -118,7 +100,7 @@ class Pool(Zspages):
         return max(one.size for one in shared) - ZS_HANDLE_SIZE + 1
 
     @contextmanager
-    def mapped(self, handle: int) -> Iterator[Mapped]:
+    def mapped(self, handle: int, mode: MapMode = MapMode.RW) -> Iterator[Mapped]:
         """Use an object: it stays where it is meanwhile, and who holds it must not sleep
         (zs_map_object() to zs_unmap_object())."""
         with self.finding():
@@ -126,7 +108,8 @@ class Pool(Zspages):
             zspage.lock.read_lock()
         point("object mapped")
         try:
-            yield Mapped(zspage, obj_idx)
+            with Mapped(zspage, obj_idx, mode) as mapped:
+                yield mapped
         finally:
             zspage.lock.read_unlock()
 
@@ -134,12 +117,12 @@ class Pool(Zspages):
         """The object as it can be found now, for the audit: no lock is taken, nothing believed."""
         if handle not in self.handles:
             return b"no object"  # who frees it has not told its slot yet
-        pfn, obj_idx = obj_to_location(self.handles[handle])
+        pfn, obj_idx = self.location.of_obj(self.handles[handle])
         page = self.memory.page(pfn)
         zspage = self.zspages.get(page.private)
         if zspage is None or zspage.chunk(obj_idx)[0] != page:
             return b"no object in frame %d" % pfn
-        return Mapped(zspage, obj_idx).read(size)
+        return Mapped(zspage, obj_idx, MapMode.RO).peek(size)
 
     def finding(self) -> AbstractContextManager[None]:
         """Keep objects where they are while one is found by its handle."""
@@ -167,8 +150,13 @@ class Pool(Zspages):
         """Undo :meth:`trypin`."""
 
     def _obj_malloc(self, zspage: Zspage, handle: int) -> None:
-        self.handles[handle] = zspage.obj_malloc(handle)
+        obj_idx = zspage.obj_malloc(handle)
+        self.handles[handle] = self.obj(zspage, obj_idx)
         zspage.size_class.obj_used += 1
+
+    def obj(self, zspage: Zspage, obj_idx: int) -> int:
+        """The location word of an object: it names the page in which it starts."""
+        return self.location.to_obj(zspage.chunk(obj_idx)[0].pfn, obj_idx)
 
     def _obj_free(self, handle: int) -> Zspage:
         """Take an object out of its zspage, which may be empty then (obj_free())."""
@@ -180,5 +168,5 @@ class Pool(Zspages):
 
     def locate(self, handle: int) -> tuple[Zspage, int]:
         """The zspage and the number in it; under the lock."""
-        pfn, obj_idx = obj_to_location(self.handles[handle])
+        pfn, obj_idx = self.location.of_obj(self.handles[handle])
         return self.zspages[self.memory.page(pfn).private], obj_idx

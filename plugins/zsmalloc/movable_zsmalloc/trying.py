@@ -11,8 +11,7 @@ A zspage is not counted as isolated any more: isolate_page refuses only a page t
 and putback_page does nothing. Zspages are longer, and sorted in tenths (packing.py, fullness.py).
 
 Follows mm/zsmalloc.c of Linux v7.2; there since 6.15, when the refusal was `INVAL`. Locks, from the
-outside in: page locks, the pool's lock, a class's lock, a zspage's lock. Left out: location words
-without a tag bit.
+outside in: page locks, the pool's lock, a class's lock, a zspage's lock.
 """
 
 from __future__ import annotations
@@ -26,12 +25,14 @@ from movable_zsmalloc.migration import Migration
 from movable_zsmalloc.packing import SINCE_6_4, Packing
 from movable_zsmalloc.pool import Pool
 from movable_zsmalloc.size_class import SizeClass
+from movable_zsmalloc.zspage import UNTAGGED, Location
 
 
 class TryingPool(Pool):
     """A pool with a lock for readers and writers, and one for each class."""
 
     packing: ClassVar[Packing] = SINCE_6_4
+    location: ClassVar[Location] = UNTAGGED
     counts_isolated: ClassVar[bool] = False
 
     @cached_property

@@ -10,6 +10,7 @@ Follows drivers/block/zram/zram_drv.c of Linux v6.1; what is left out, device.py
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from errno import EBUSY
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -32,7 +33,7 @@ from movable import (
 )
 from movable_zsmalloc import batches
 from movable_zsmalloc.audit import Audit
-from movable_zsmalloc.compaction import zs_compact
+from movable_zsmalloc.compaction import zs_compact, zs_register_shrinker
 from movable_zsmalloc.compressed import Data, Drawn, Sizes
 from movable_zsmalloc.contents import Bytes, Tags
 from movable_zsmalloc.device import Device
@@ -222,6 +223,14 @@ class Zram(Device):
         with self.openers.claimed():
             self._reset()
 
+    def reset_store(self) -> int:
+        """The same, as a write to `reset` in sysfs has it: 0, or -EBUSY while somebody uses the
+        device, or the VM swaps to it (reset_store())."""
+        if self.openers.busy or self.stored:
+            return -EBUSY
+        self.reset()
+        return 0
+
     @reads_back
     def read_back(self) -> Mapping[int, bytes]:
         """What each slot reads, found through its handle in the pages as they are."""
@@ -266,6 +275,7 @@ class Zram(Device):
         mapping = self.mapping if config.movable else None
         make_pool, make_pages = GENERATIONS[config.locking]
         pool = make_pool(self.memory, contents, mapping, empty_stat_leak=config.empty_stat_leak)
+        zs_register_shrinker(pool, self.mapping.name)
         return pool, make_pages(pool)
 
     def _make_data(self) -> Data:

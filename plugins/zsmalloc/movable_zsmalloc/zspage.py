@@ -11,29 +11,47 @@ object that fills its page. The offset of the first object in a page is computed
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from movable import Page, RwLock
 from movable_zsmalloc.contents import Contents, Extent
 from movable_zsmalloc.packing import PAGE_SIZE
 from movable_zsmalloc.size_class import ZS_HANDLE_SIZE, SizeClass
 
 OBJ_TAG_BITS = 1
-OBJ_INDEX_BITS = 23
-"""What is left of 64 bits after 40 for the frame number (52 bits of physical address) and a tag."""
 OBJ_ALLOCATED_TAG = 1
+PFN_BITS = 40
+"""Of 52 bits of physical address."""
 LAST_FREE = (1 << 64) - (1 << OBJ_TAG_BITS)
 """The word in the last free chunk: all ones but the tag."""
 FREEOBJ_MASK = (1 << 32) - 1
 
 
-def location_to_obj(pfn: int, obj_idx: int) -> int:
-    """A location word: the frame in which an object starts, and its number in the zspage."""
-    return (pfn << OBJ_INDEX_BITS | obj_idx) << OBJ_TAG_BITS
+@dataclass(frozen=True)
+class Location:
+    """How a location word says where an object is, on a machine with 52 bits of physical address.
+
+    :ivar tag_bits: that are 0 below: one, while handles have a tag, and none since.
+    """
+
+    tag_bits: int
+
+    @property
+    def index_bits(self) -> int:
+        """What is left of 64 bits for the object's number (OBJ_INDEX_BITS)."""
+        return 64 - PFN_BITS - self.tag_bits
+
+    def to_obj(self, pfn: int, obj_idx: int) -> int:
+        """The word: the frame in which an object starts, and its number in the zspage."""
+        return (pfn << self.index_bits | obj_idx) << self.tag_bits
+
+    def of_obj(self, obj: int) -> tuple[int, int]:
+        """(pfn, obj_idx) of a word."""
+        word = obj >> self.tag_bits
+        return word >> self.index_bits, word & ((1 << self.index_bits) - 1)
 
 
-def obj_to_location(obj: int) -> tuple[int, int]:
-    """(pfn, obj_idx) of a location word."""
-    word = obj >> OBJ_TAG_BITS
-    return word >> OBJ_INDEX_BITS, word & ((1 << OBJ_INDEX_BITS) - 1)
+TAGGED, UNTAGGED = Location(OBJ_TAG_BITS), Location(0)
 
 
 class Zspage:
@@ -101,7 +119,7 @@ class Zspage:
     # Objects; under the pool's lock.
 
     def obj_malloc(self, handle: int) -> int:
-        """Take the first free chunk for *handle*; the object's location word."""
+        """Take the first free chunk for *handle*; its number."""
         obj_idx = self.freeobj
         page, offset = self.chunk(obj_idx)
         self.freeobj = self.contents.word(page, offset) >> OBJ_TAG_BITS & FREEOBJ_MASK
@@ -110,7 +128,7 @@ class Zspage:
         else:
             self.contents.set_words(page, {offset: handle | OBJ_ALLOCATED_TAG})
         self.inuse += 1
-        return location_to_obj(page.pfn, obj_idx)
+        return obj_idx
 
     def obj_free(self, obj_idx: int) -> None:
         """Make a chunk the first free one."""

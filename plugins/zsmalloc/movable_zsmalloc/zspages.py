@@ -21,7 +21,7 @@ from movable_zsmalloc.contents import Contents
 from movable_zsmalloc.fullness import Fullness
 from movable_zsmalloc.packing import UP_TO_6_2, Packing
 from movable_zsmalloc.size_class import SizeClass, create_size_classes
-from movable_zsmalloc.zspage import Zspage
+from movable_zsmalloc.zspage import TAGGED, Location, Zspage
 
 
 class Zspages:
@@ -33,6 +33,8 @@ class Zspages:
     """
 
     packing: ClassVar[Packing] = UP_TO_6_2
+    location: ClassVar[Location] = TAGGED
+    """What the words are that handles stand for."""
     counts_isolated: ClassVar[bool] = True
     """A zspage knows how many of its pages are isolated (until Linux 6.9)."""
 
