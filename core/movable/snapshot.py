@@ -111,12 +111,15 @@ class Snapshot:
     @property
     def huge_pages(self) -> int:
         """Huge pages that could be had at once: free blocks of at least a pageblock."""
-        block = self.pageblock_order
+        return self.free_blocks(self.pageblock_order)
+
+    def free_blocks(self, order: int) -> int:
+        """Blocks of *order* that could be had at once: larger ones count as several."""
         return sum(
-            free << (order - block)
+            free << (larger - order)
             for orders in self.buddyinfo.values()
-            for order, free in enumerate(orders)
-            if order >= block
+            for larger, free in enumerate(orders)
+            if larger >= order
         )
 
     def map(self, order: int | None = None) -> dict[str, str]:

@@ -34,7 +34,7 @@ def test_a_truncated_recording_is_refused(tmp_path: Path, size: int) -> None:
 
 def test_what_is_no_file_and_no_sample_is_refused(tmp_path: Path) -> None:
     """With the samples there are."""
-    with pytest.raises(BadInput, match="a sample: tiny"):
+    with pytest.raises(BadInput, match="a sample: quarter-without, tiny"):
         read("tinny")
     assert refused(tmp_path).problem == "Is a directory"
 

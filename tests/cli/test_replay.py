@@ -45,4 +45,4 @@ def test_an_unknown_recording_is_exit_code_2() -> None:
     answer = ask("tinny")
 
     assert (answer.exit_code, answer.stdout) == (2, "")
-    assert "a sample: tiny" in answer.stderr
+    assert "a sample: quarter-without, tiny" in answer.stderr

@@ -29,6 +29,8 @@ OUTCOME = Outcome(START, BEFORE, AFTER, [{"do": "allocate", "allocated": 3}, {"d
         ("migrate_again", 12),
         ("migrate_failed", 1),
         ("unusable_index.2", 0.0),
+        ("free_blocks.0", 8),
+        ("free_blocks.2", 2),
         ("vmstat.pgmigrate_success", 1),
         ("balloon.migrated", 1),
         ("balloon.pages", 2),

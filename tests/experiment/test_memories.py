@@ -55,6 +55,17 @@ def test_a_sample_is_a_real_memory() -> None:
     assert len(memory.mappings) == 1
 
 
+@pytest.mark.parametrize(("willing", "refused"), [(False, 27), (True, 0)])
+def test_a_recordings_driver_can_be_made_willing(*, willing: bool, refused: int) -> None:
+    """Then it refuses no page; its other answers stay."""
+    memory = origin(recording="tiny", willing=willing).memory()
+    memory.compact_memory()
+
+    [scripted] = memory.mappings
+    assert scripted.stats.refused == refused
+    assert scripted.stats.again > 0
+
+
 def test_a_recording_is_found_beside_the_experiment(tmp_path: Path) -> None:
     """Wherever the command is called from."""
     (tmp_path / "my.npz").write_bytes(b"")

@@ -43,6 +43,10 @@ def test_the_good_file_is_good() -> None:
         ),
         ({"machine": {}}, ["machine: give exactly one of recording, memory and zones"]),
         (
+            {"machine": {"memory": "4 MiB", "willing": True}},
+            ["machine: willing is about a recording's driver: name a recording"],
+        ),
+        (
             {"machine": {"recording": "tiny", "memory": "4 MiB"}},
             ["found recording and memory"],
         ),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from experiment.test_long_run import scaled
+from kernel.strip import RECORDED
+from kernel.test_predicts import supply
 from movable.experiment.record import Result
 from movable.experiment.runner import run
 from movable.experiment.source import find, from_table, shipped
@@ -29,6 +32,23 @@ def once(name: str) -> Any:
 def test_every_shipped_experiment_is_valid(results: dict[str, Result]) -> None:
     """A recount of all frames agrees at the end of each run."""
     assert {name: result.valid for name, result in results.items()} == dict.fromkeys(results, True)
+
+
+def test_a_real_kernel_had_what_is_predicted_for_it(results: dict[str, Result]) -> None:
+    """Free blocks of all orders in each zone, where its driver refused and where it let go."""
+    recordings = {"as-it-was": "quarter-without", "had-it-let-go": "quarter-with"}
+    zones = ("DMA", "DMA32")
+
+    for one in results["had-it-let-go"].runs:
+        with np.load(RECORDED / f"{recordings[one.variant]}.npz", allow_pickle=False) as data:
+            free = data["free1"]
+        for order in (3, 9):
+            assert one.measures[f"free_blocks.{order}"] == sum(supply(free, order).values())
+        theirs = np.zeros((len(zones), 11), int)
+        buddies = free[free["pcp"] == 0]
+        np.add.at(theirs, (buddies["zone"], buddies["order"]), 1)
+        ours = [one.outcome.after.buddyinfo[zone] for zone in zones]
+        assert ours == theirs.tolist()
 
 
 def test_everybody_in_the_recorded_memory_is_asked(results: dict[str, Result]) -> None:

@@ -1,8 +1,8 @@
 """What an experiment can measure: one number per run, each with a name that a file may use.
 
-Plain names are listed in `MEASURES`. Beside them: `unusable_index.ORDER`, `vmstat.COUNTER` (the
-change over the run), `OWNER.COLUMN` for every cell of the table of owners, `OWNER.blamed`, and
-`success.NAME` for requests that are followed from round to round (curves.py).
+Plain names are listed in `MEASURES`. Beside them: `free_blocks.ORDER`, `unusable_index.ORDER`,
+`vmstat.COUNTER` (the change over the run), `OWNER.COLUMN` for every cell of the table of owners,
+`OWNER.blamed`, and `success.NAME` for requests that are followed from round to round (curves.py).
 """
 
 from __future__ import annotations
@@ -118,6 +118,8 @@ def measures(snapshot: Snapshot, drivers: Iterable[str]) -> dict[str, Measure]:
     for order in range(len(next(iter(snapshot.unusable.values()), []))):
         meaning = f"share of free memory that is of no use for order {order}"
         known[f"unusable_index.{order}"] = Measure(meaning, partial(_unusable, order))
+        meaning = f"blocks of order {order} that are free at the end, larger ones cut up"
+        known[f"free_blocks.{order}"] = Measure(meaning, partial(_free_blocks, order))
     for counter in snapshot.vmstat:
         meaning = f"growth of {counter} in /proc/vmstat"
         known[f"vmstat.{counter}"] = Measure(meaning, partial(_counter, counter))
@@ -160,6 +162,10 @@ def _unusable(order: int, outcome: Outcome) -> float:
     return unusable(outcome.after, order)
 
 
+def _free_blocks(order: int, outcome: Outcome) -> int:
+    return outcome.after.free_blocks(order)
+
+
 def _counter(name: str, outcome: Outcome) -> int:
     return outcome.vmstat[name]
 
@@ -176,5 +182,5 @@ def _hint(name: str, known: list[str]) -> str:
     """Like `hint`, but for a name with a dot only its own family is listed."""
     family, dot, _ = name.partition(".")
     same = [one for one in known if one.startswith(f"{family}.")] if dot else []
-    plain = [*MEASURES, "unusable_index.ORDER", "vmstat.COUNTER", "OWNER.COLUMN", "success.NAME"]
-    return hint(name, same or plain)
+    families = ["free_blocks.ORDER", "unusable_index.ORDER", "vmstat.COUNTER"]
+    return hint(name, same or [*MEASURES, *families, "OWNER.COLUMN", "success.NAME"])

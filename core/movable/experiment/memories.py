@@ -57,11 +57,12 @@ class Origin:
         return memory
 
     def _recorded(self, path: Path) -> Memory:
-        from movable.recording.format import read
+        from movable.recording.format import read, willing
         from movable.recording.load import load
 
         try:
-            return load(read(path)).memory
+            inputs = read(path)
+            return load(willing(inputs) if self.machine.willing else inputs).memory
         except BadInput as error:
             where = f"{self.place}: machine.recording: {error.place}"
             raise BadInput(where, error.problem, error.remedy) from None

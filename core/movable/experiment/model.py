@@ -62,6 +62,8 @@ class Machine(Table):
 
     recording: str | None = None
     """Name of a sample memory, or path of a recording."""
+    willing: bool = False
+    """The driver that a recording is of refuses no page, whatever it did when it was made."""
     memory: Pages | None = None
     """One zone of this size."""
     zones: dict[Name, Pages] | None = None
@@ -100,6 +102,8 @@ class Machine(Table):
             raise ValueError(f"give exactly one of recording, memory and zones (found {found})")
         if self.recording is not None and self.pageblock_order is not None:
             raise ValueError("a recording has its own pageblock_order: leave it out")
+        if self.willing and self.recording is None:
+            raise ValueError("willing is about a recording's driver: name a recording")
         return self
 
 

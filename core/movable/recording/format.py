@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -137,6 +137,19 @@ def _scalar(value: Array, place: str) -> int:
     if value.ndim or value.dtype.kind not in "iu":
         raise BadInput(place, "not one number", REMEDY)
     return int(value)
+
+
+def willing(inputs: Inputs) -> Inputs:
+    """The same memory, were the scripted driver to let go of each page; what else it does stays.
+
+    :raises BadInput: there is no such driver in it.
+    """
+    if not len(inputs.script):
+        problem = "no page of the scripted driver, so there is nobody to be willing"
+        raise BadInput(f"{inputs.name}: driver_pages", problem, "take a recording that has some")
+    script = inputs.script.copy()
+    script[:, 0] = 0
+    return replace(inputs, script=script)
 
 
 def parse_zones(

@@ -13,7 +13,7 @@ from movable.recording import dump as dumping
 from movable.recording.actions import Action, parse
 from movable.recording.block_level import figures
 from movable.recording.compare import Comparison, after_half, compare, has_after
-from movable.recording.format import read
+from movable.recording.format import read, willing
 from movable.recording.load import Loaded, load
 from movable.recording.report import Report
 
@@ -37,15 +37,16 @@ def find(name: str | Path) -> Path:
     return sample
 
 
-def simulate(path: str | Path) -> tuple[Loaded, float]:
+def simulate(path: str | Path, *, made_willing: bool = False) -> tuple[Loaded, float]:
     """Load the recording at *path* and run its action; the memory after it, and the seconds taken.
 
     The seconds are those of the action alone; loading and compiling are not counted.
 
+    :param made_willing: the scripted driver refuses no page, whatever it did in the recording.
     :raises BadInput: the file is unusable.
     :raises UnsupportedAction: the action is not one that this version knows.
     """
-    inputs = read(path)
+    inputs = willing(read(path)) if made_willing else read(path)
     action = parse(inputs)
     loaded = load(inputs)
     loaded.memory.vmscan = HeldBack(loaded.memory)

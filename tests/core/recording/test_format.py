@@ -10,7 +10,7 @@ import pytest
 
 from core.recording.altered import SAMPLE, Arrays, write
 from movable.errors import BadInput
-from movable.recording.format import read
+from movable.recording.format import read, willing
 
 
 def refused(path: Path) -> BadInput:
@@ -29,6 +29,18 @@ def test_the_sample_is_read() -> None:
     assert (inputs.name, inputs.zone_names, inputs.cpu) == ("tiny", ["DMA", "DMA32"], 0)
     assert (len(inputs.pages), len(inputs.script)) == (65501, 6009)
     assert inputs.action == "quiet manual 1"
+
+
+def test_nobody_can_be_willing_where_there_is_no_driver(tmp_path: Path) -> None:
+    """The recording of another machine is needed."""
+
+    def without_driver(found: Arrays) -> None:
+        found["driver_pages"] = found["driver_pages"][:0]
+
+    inputs = read(write(tmp_path / "none.npz", without_driver))
+
+    with pytest.raises(BadInput, match=r"none: driver_pages: .*nobody to be willing"):
+        willing(inputs)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@
  *   E PATH TEXT         write a text to a file
  *   M MIB BYTES SEED    have so much anonymous memory, each page with BYTES at random
  *   U PERCENT SEED      give back that share of its pages, chosen at random
+ *   P PERCENT SEED      have that share of its pages swapped out
  *   S MILLISECONDS      sleep
  *
  * The bytes come from a generator of 64 bits (xorshift*), so that a recording can be made again.
@@ -93,11 +94,11 @@ static void occupy(size_t mib, size_t bytes)
 		fill(anonymous + i * PAGE, bytes);
 }
 
-static void give_back(unsigned int percent)
+static void advise(unsigned int percent, int advice)
 {
 	for (size_t i = 0; i < anonymous_pages; i++)
 		if ((at_random() >> 32) % 100 < percent)
-			madvise(anonymous + i * PAGE, PAGE, MADV_DONTNEED);
+			madvise(anonymous + i * PAGE, PAGE, advice);
 }
 
 int main(int argc, char **argv)
@@ -129,7 +130,10 @@ int main(int argc, char **argv)
 			occupy(a, b);
 		} else if (sscanf(line, "U %lu %lu", &a, &b) == 2) {
 			seed(b);
-			give_back(a);
+			advise(a, MADV_DONTNEED);
+		} else if (sscanf(line, "P %lu %lu", &a, &b) == 2) {
+			seed(b);
+			advise(a, MADV_PAGEOUT);
 		} else if (sscanf(line, "S %lu", &a) == 1) {
 			usleep(a * 1000);
 		} else {

@@ -36,7 +36,7 @@ MODULES = (
     *("virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci"),
     *("virtio_blk", "zsmalloc", "zram", "virtio_balloon"),
 )
-INIT = """#!/bin/busybox sh
+BEGIN = """#!/bin/busybox sh
 /bin/busybox --install -s /bin
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 mount -t tracefs t /sys/kernel/tracing; mount -t tmpfs tmp /out
@@ -44,6 +44,14 @@ T=/sys/kernel/tracing
 for m in @MODULES@; do insmod /lib/$m.ko; done
 echo 0 > /proc/sys/vm/compaction_proactiveness
 host() { echo "HOST $*" > /dev/console; }
+"""
+END = """
+dmesg > /out/dmesg
+tar cf /dev/vda -C /out .
+sync
+poweroff -f
+"""
+REQUESTS = """
 probe() {
     echo 32768 > $T/buffer_size_kb
     grep -v '^#' /$1.probes | while read -r first event rest; do
@@ -61,14 +69,13 @@ cat $T/trace > /out/trace
 cat $T/kprobe_profile > /out/missed
 uname -r > /out/uname
 cat /proc/kallsyms | grep -E ' vmemmap_base$' > /out/symbols
-dmesg > /out/dmesg
-tar cf /dev/vda -C /out .
-sync
-poweroff -f
 """
+INIT = BEGIN + REQUESTS + END
 
 
-def initial_ram_disk(scenario: Scenario, work: Path, root: Path) -> Path:
+def initial_ram_disk(
+    scenario: Scenario, work: Path, root: Path, init: str = INIT, own_module: Path | None = None
+) -> Path:
     """Everything that the guest has."""
     for name in DIRECTORIES:
         (root / name).mkdir(parents=True)
@@ -77,9 +84,11 @@ def initial_ram_disk(scenario: Scenario, work: Path, root: Path) -> Path:
     subprocess.run([*compiler, str(HERE / "exerciser.c")], check=True)
     for module in MODULES:
         shutil.copy(next((work / "img").rglob(f"{module}.ko")), root / "lib")
+    if own_module:
+        shutil.copy(own_module, root / "lib")
     for probes in HERE.glob("*.probes"):
         shutil.copy(probes, root)
-    (root / "init").write_text(INIT.replace("@MODULES@", " ".join(MODULES)))
+    (root / "init").write_text(init.replace("@MODULES@", " ".join(MODULES)))
     (root / "init").chmod(0o755)
     (root / "scenario.sh").write_text(scenario.script)
     for number, lines in enumerate(scenario.lines):
@@ -90,8 +99,8 @@ def initial_ram_disk(scenario: Scenario, work: Path, root: Path) -> Path:
     return packed
 
 
-def machine(scenario: Scenario, work: Path, disk: Path, ram: Path, monitor: Path) -> list[str]:
-    """The command that is the machine."""
+def machine(scenario: Scenario, work: Path, ram: Path, there: Path, form: str = "raw") -> list[str]:
+    """The command that is the machine; its disk, of format *form*, and its monitor are *there*."""
     kernel = next((work / "img/boot").glob("vmlinuz*"))
     balloon = [scenario.balloon] if scenario.balloon else []
     return [
@@ -103,12 +112,17 @@ def machine(scenario: Scenario, work: Path, disk: Path, ram: Path, monitor: Path
             f"console=ttyS0 quiet panic=-1 nokaslr transparent_hugepage=never {scenario.boot}",
         ),
         *("-nographic", "-no-reboot", "-nic", "none"),
-        *("-drive", f"file={disk},if=none,id=d,format=raw", "-device", "virtio-blk-pci,drive=d"),
+        *(
+            "-drive",
+            f"file={there / 'disk'},if=none,id=d,format={form}",
+            "-device",
+            "virtio-blk-pci,drive=d",
+        ),
         *(
             "-device",
             ",".join(["virtio-balloon-pci,id=b", *balloon]),
             "-qmp",
-            f"unix:{monitor},server=on,wait=off",
+            f"unix:{there / 'monitor'},server=on,wait=off",
         ),
     ]
 
@@ -124,10 +138,15 @@ class Host:
         self.ask("qmp_capabilities")
 
     def ask(self, command: str, **arguments: object) -> None:
-        """One command of QEMU's."""
+        """One command of QEMU's; returns once it is done."""
         self.stream.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
         self.stream.flush()
-        self.stream.readline()
+        for line in self.stream:
+            reply = json.loads(line)
+            if reply.get("error") or reply.get("return"):
+                sys.exit(f"{command}: {line}")
+            if "return" in reply:
+                return
 
     def obey(self, line: str) -> None:
         """`balloon MIB`, `stop` and `cont`."""
@@ -159,7 +178,7 @@ def record(scenario: Scenario, work: Path, seconds: int) -> dict[str, bytes]:
         os.truncate(disk, 512 << 20)
         console.touch()
         with console.open("wb") as log:
-            command = machine(scenario, work, disk, ram, monitor)
+            command = machine(scenario, work, ram, there)
             guest = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         while not monitor.exists():
             time.sleep(0.1)
