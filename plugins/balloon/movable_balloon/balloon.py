@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from movable import (
     AddressSpace,
@@ -32,6 +32,7 @@ from movable import (
 from movable.errors import AuditFailed, OutOfMemory
 from movable.gfp import GFP_HIGHUSER, GFP_HIGHUSER_MOVABLE, Gfp
 from movable_balloon import batches
+from movable_balloon.config import BalloonConfig
 from movable_balloon.dev_info import BalloonDevInfo
 from movable_balloon.host import Host, Latency
 from movable_balloon.queues import Queues
@@ -44,55 +45,10 @@ PAUSE = 200_000_000
 Pages = Annotated[int, Field(ge=0, json_schema_extra={"unit": "pages"})]
 
 
-def nanoseconds(description: str) -> Any:
-    """A setting that is a time; a host that takes none answers at once."""
-    most = 10**12
-    return Field(
-        default=0, ge=0, le=most, description=description, json_schema_extra={"unit": "ns"}
-    )
-
-
 class Balloon(BalloonDevInfo, Queues):
     """Frames lent to the host (`struct virtio_balloon`, `struct balloon_dev_info`)."""
 
-    class Config(BaseModel):
-        """What one balloon may be given under `[drivers.NAME]`."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        movable: bool = Field(default=True, description="its pages can be moved (since Linux 3.8)")
-        allocate_under_lock: bool = Field(
-            default=False, description="allocate while holding the device mutex (before Linux 4.15)"
-        )
-        deflate_on_oom: bool = Field(
-            default=False,
-            description="give pages back before a process is killed for want of memory "
-            "(VIRTIO_BALLOON_F_DEFLATE_ON_OOM)",
-        )
-        pages_per_message: int = Field(
-            default=256,
-            ge=1,
-            le=256,
-            description="frames told to the host at once: 256 of 4 KiB, 16 of 64 KiB",
-            json_schema_extra={"unit": "pages"},
-        )
-        stats: bool = Field(
-            default=True,
-            description="the host may ask how the guest's memory is (VIRTIO_BALLOON_F_STATS_VQ; "
-            "on, as QEMU has it)",
-        )
-        free_page_reporting: bool = Field(
-            default=False,
-            description="the host is told of free blocks (VIRTIO_BALLOON_F_REPORTING, since Linux "
-            "5.7; off, as QEMU has it)",
-        )
-        latency: int = nanoseconds(
-            "what the host takes for a message; 40 000 fits what is measured"
-        )
-        latency_per_inflated_page: int = nanoseconds(
-            "and for each page that it is lent; 1950: 576 us for 256 pages (linux-mm, July 2017)"
-        )
-        latency_per_deflated_page: int = nanoseconds("and for each page that it gives back")
+    Config = BalloonConfig
 
     class Conformance:
         """What `movable check` should know about a balloon."""
@@ -103,7 +59,7 @@ class Balloon(BalloonDevInfo, Queues):
         }
         costs: ClassVar = {"host told": 40_000}
 
-    def __init__(self, memory: Memory, config: Config | None = None) -> None:
+    def __init__(self, memory: Memory, config: BalloonConfig | None = None) -> None:
         self.memory, self.config = memory, config or self.Config()
         times = (self.config.latency, self.config.latency_per_inflated_page)
         latency = Latency(*times, self.config.latency_per_deflated_page)
