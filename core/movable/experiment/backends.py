@@ -32,6 +32,7 @@ class Crew(NamedTuple):
     backend: Any
     """As joblib knows them."""
     size: int
+    """At least two: told one, joblib does the jobs in this process, and dies with them."""
     died: tuple[type[Exception], ...]
     """What is raised when a worker died of a job, or beside it; all that goes on is given up."""
     lost: tuple[type[BaseException], ...] = ()
@@ -41,9 +42,8 @@ class Crew(NamedTuple):
         """What comes of *tasks*, in the order in which they are done; they are drawn as needed."""
         from joblib import Parallel
 
-        # With one process, joblib would do the jobs in this one, and die with them.
         parallel = Parallel(
-            max(self.size, 2),
+            self.size,
             backend=self.backend,
             batch_size=1,
             pre_dispatch=self.size + 1,

@@ -85,6 +85,8 @@ class Kept:
             lock.close()
             problem = "another process is at work on an experiment here"
             raise BadInput(f"--out {folder.parent}", problem, "wait for it") from None
+        except OSError:
+            pass  # a network's file system that cannot lock
         self._lock = lock
 
     def _take_up(self, number: int, path: Path) -> None:

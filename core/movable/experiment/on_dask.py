@@ -58,7 +58,7 @@ def crew() -> Iterator[Crew]:
             where = client.scheduler.address
             raise BadInput(PLACE, f"{where} has no workers", "start some") from None
         yield Crew(
-            f"Dask, {size} workers",
+            f"Dask, {sum(client.ncores().values())} threads of workers",
             backend,
             size,
             (KilledWorker,),

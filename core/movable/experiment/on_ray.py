@@ -47,7 +47,7 @@ def crew() -> Iterator[Crew]:
         size = int(ray.cluster_resources()["CPU"])
         if size < 2:  # joblib would do the jobs in this process, and die with them
             raise BadInput(PLACE, "the cluster has one CPU", "give it more, or leave out --backend")
-        yield Crew(f"Ray, {size} workers", Backend(), size, (RayActorError,))
+        yield Crew(f"Ray, {size} CPUs", Backend(), size, (RayActorError,))
     finally:
         if ours:
             ray.shutdown()
