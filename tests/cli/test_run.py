@@ -307,6 +307,14 @@ def test_a_picture_is_drawn_and_is_the_same_each_time(file: Path, tmp_path: Path
     [
         (["--plot", "x.pdf"], "--plot x.pdf: this is no picture's name; end it in .png or .svg"),
         (["--trace", "x", "--jobs", "2"], "--trace: one process cannot watch another"),
+        (["--trace", "x", "--backend", "dask"], "--trace: one process cannot watch another"),
+        (["--backend", "dusk"], "--backend dusk: no backend has this name; did you mean dask?"),
+        (["--backend", "dask", "--jobs", "2"], "--jobs: the cluster of --backend dask knows how"),
+        (["--backend", "dask", "--proc", "x"], "--proc: a worker on another machine would write"),
+        (
+            ["--backend", "dask"],
+            "--backend dask: no scheduler is named; set DASK_SCHEDULER_ADDRESS",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_runs(
@@ -329,3 +337,19 @@ def test_without_matplotlib_a_picture_is_refused_with_its_remedy(
 
     assert answer.exit_code == 2
     assert "matplotlib is not installed; pip install 'movable[plot]'" in answer.stderr
+
+
+@pytest.mark.parametrize(("backend", "module"), [("dask", "distributed"), ("ray", "ray")])
+def test_without_its_extra_a_backend_is_refused_with_its_remedy(
+    file: Path, monkeypatch: pytest.MonkeyPatch, backend: str, module: str
+) -> None:
+    """It is said before anything runs."""
+    monkeypatch.setattr("movable.experiment.backends.find_spec", lambda _: None)
+
+    answer = ask(file, "--backend", backend)
+
+    assert (answer.exit_code, answer.stdout) == (2, "")
+    assert answer.stderr == (
+        f"movable: --backend {backend}: {module} is not installed;"
+        f" pip install 'movable[{backend}]'\n"
+    )

@@ -28,6 +28,12 @@ INVALID = 1
     help="Share the runs among N processes; with --out, an interrupted experiment goes on.",
 )
 @click.option(
+    "--backend",
+    default="loky",
+    metavar="loky|dask|ray",
+    help="Who does the runs: the processes of --jobs, or the workers of a cluster.",
+)
+@click.option(
     "--plot",
     type=click.Path(path_type=Path),
     metavar="FILE.png|svg",
@@ -51,6 +57,7 @@ def run(  # noqa: PLR0913, PLR0917  click hands over one argument an option
     as_json: bool,
     out: Path | None,
     jobs: int,
+    backend: str,
     plot: Path | None,
     trace: Path | None,
     proc: Path | None,
@@ -63,11 +70,12 @@ def run(  # noqa: PLR0913, PLR0917  click hands over one argument an option
     if experiment is None:
         _list()
         return
-    if trace and jobs > 1:
-        raise BadInput("--trace", "one process cannot watch another", "leave out --jobs")
+    if trace and (jobs > 1 or backend != "loky"):
+        remedy = "leave out --jobs and --backend"
+        raise BadInput("--trace", "one process cannot watch another", remedy)
     if plot:
         _drawable(plot)
-    result = _run(Wanted(experiment, seed, out, jobs, plot, trace, proc))
+    result = _run(Wanted(experiment, seed, out, jobs, backend, plot, trace, proc))
     if as_json:
         click.echo(result.to_json(seconds=True), nl=False)
     else:
@@ -90,6 +98,7 @@ class Wanted(NamedTuple):
     seed: int | None
     out: Path | None
     jobs: int
+    backend: str
     plot: Path | None
     trace: Path | None
     proc: Path | None
@@ -108,6 +117,7 @@ def _run(wanted: Wanted) -> Result:
             wanted.experiment,
             seed=wanted.seed,
             jobs=wanted.jobs,
+            backend=wanted.backend,
             keep=wanted.out,
             moments=wanted.plot is not None,
             proc=wanted.proc,

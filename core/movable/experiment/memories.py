@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ class Origin:
     place: str
     machine: model.Machine
     path: Path | None
+    content: bytes | None = field(default=None, repr=False)
+    """What the file at *path* holds, when this goes where the file is not."""
 
     @classmethod
     def of(cls, place: str, machine: model.Machine) -> Origin:
@@ -36,6 +39,12 @@ class Origin:
         """
         path = _recording(place, machine.recording) if machine.recording else None
         return cls(place, machine, path)
+
+    def whole(self) -> Origin:
+        """This, with the recording itself; one that cannot be read is found out by `memory`."""
+        with suppress(OSError):
+            return replace(self, content=self.path.read_bytes() if self.path else None)
+        return self
 
     def memory(self) -> Memory:
         """A new memory.
@@ -61,7 +70,7 @@ class Origin:
         from movable.recording.load import load
 
         try:
-            inputs = read(path)
+            inputs = read(path, self.content)
             return load(willing(inputs) if self.machine.willing else inputs).memory
         except BadInput as error:
             where = f"{self.place}: machine.recording: {error.place}"

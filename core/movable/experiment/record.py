@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from movable.experiment import curves, frames
 from movable.experiment.bench import Plan
+from movable.experiment.code import versions
 from movable.experiment.measures import Number, Outcome
 from movable.experiment.source import Source
-from movable.registry import offer_of
 
 if TYPE_CHECKING:
     from polars import DataFrame
 
 FORMAT = 1
 """Grows when a key of the result changes its meaning."""
-
-LIBRARIES = ("movable", "numpy", "numba", "pluggy", "polars", "pydantic")
 
 
 @dataclass(frozen=True)
@@ -149,19 +145,9 @@ class Result:
 def provenance(plans: Mapping[str, Plan], seed: int, recordings: list[Any]) -> dict[str, Any]:
     """All that somebody needs to get the same numbers again; *plans* by variant."""
     kinds = {kind for plan in plans.values() for kind in plan.kinds.values()}
-    offers = [offer_of(kind) for kind in kinds]
-    plugins = {offer.dist.name for offer in offers if offer and offer.dist}
-    libraries = {name: _version(name) for name in sorted({*LIBRARIES, *plugins})}
     return {
-        "versions": {"python": platform.python_version(), **libraries},
+        "versions": versions(kinds),
         "seed": seed,
         "recordings": recordings,
         "configuration": {name: plan.resolved() for name, plan in plans.items()},
     }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from movable.errors import BadInput
 from movable.experiment import curves, source
+from movable.experiment.backends import LOKY, check
 from movable.experiment.bench import plan
 from movable.experiment.folder import Folder
 from movable.experiment.job import Job, Observe, Say, silent
@@ -23,6 +25,7 @@ def run(  # noqa: PLR0913  keywords, each with a default
     drivers: Mapping[str, type] | None = None,
     seed: int | None = None,
     jobs: int = 1,
+    backend: str = LOKY,
     keep: Path | None = None,
     moments: bool = False,
     proc: str | Path | None = None,
@@ -34,19 +37,26 @@ def run(  # noqa: PLR0913  keywords, each with a default
     :param drivers: classes that need not be installed, by the name of an instance or of a type.
     :param seed: instead of the experiment's own.
     :param jobs: how many processes share the runs; the result is the same for any number.
+    :param backend: who does the runs: "loky", the processes of *jobs* on this machine; "dask", the
+        workers of the current client, or of the scheduler that Dask's configuration names; "ray",
+        those of the cluster that RAY_ADDRESS names. The result is the same for each.
     :param keep: a folder where finished runs are kept until all are, so that an experiment that
         was interrupted goes on where it was.
     :param moments: keep a snapshot of the end of every phase, for maps.
     :param proc: a folder for what the kernel's own files (`buddyinfo`, ...) say of memory before
         and after, and for the trace; several runs get a folder each, VARIANT/seed-N.
     :param observe: called with every machine, and what it is for, before its first phase; only
-        with `jobs=1`.
+        with `jobs=1` and no cluster.
     :param say: told what is being done, and how much of everything is done already.
     :raises BadInput: it cannot be run as it stands.
     :raises ContractViolation: a driver broke a promise; notes say where, and how memory is.
     """
+    check(backend, jobs)
     if proc is not None:
         Folder(Path(proc), "--proc")
+        if backend != LOKY:
+            problem = "a worker on another machine would write to a folder there"
+            raise BadInput("--proc", problem, "leave out --backend")
     found = _source(experiment)
     base = found.model.seed if seed is None else seed
     variants = found.variants().items()
@@ -68,7 +78,7 @@ def run(  # noqa: PLR0913  keywords, each with a default
         for replica in range(found.model.seeds)
         for name, one in plans.items()
     ]
-    runs = carry_out(work, jobs, keep, observe, say)
+    runs = carry_out(work, jobs, backend, keep, observe, say)
     return Result(found, provenance(plans, base, _recordings(origins.values())), runs)
 
 

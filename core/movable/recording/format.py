@@ -9,6 +9,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -76,14 +77,14 @@ class Inputs:
     """Nobody else worked in the kernel meanwhile."""
 
 
-def read(path: str | Path) -> Inputs:
-    """The *before* half of the recording at *path*.
+def read(path: str | Path, content: bytes | None = None) -> Inputs:
+    """The *before* half of the recording at *path*, or of its *content* where there is no file.
 
     :raises BadInput: it cannot be read, or is not laid out as above.
     """
     path = Path(path)
     try:
-        with path.open("rb") as file, _archive(file) as data:
+        with _opened(path, content) as file, _archive(file) as data:
             names = ("pages0", "free0", "zones0", "scenario", "cpu", "driver_pages")
             missing = [name for name in names if name not in data.files]
             if missing:
@@ -96,6 +97,10 @@ def read(path: str | Path) -> Inputs:
     except UNREADABLE as error:
         raise BadInput(str(path), f"not a readable recording ({error})", REMEDY) from None
     return _inputs(path, arrays, release, quiet=quiet)
+
+
+def _opened(path: Path, content: bytes | None) -> BinaryIO:
+    return path.open("rb") if content is None else BytesIO(content)
 
 
 def _archive(file: BinaryIO) -> np.lib.npyio.NpzFile:
