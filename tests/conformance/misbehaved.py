@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 
 from movable import AddressSpace, IsolateMode, MigrateMode, Page, hookimpl, operation, point
 from movable_balloon import Balloon
+from movable_balloon.config import BalloonConfig
 
 Count = Annotated[int, Field(ge=1, le=8)]
 
@@ -138,7 +139,7 @@ class Clocks(Balloon):
 class WritesSettings(Balloon):
     """It keeps in its settings what it has done."""
 
-    class Config(Balloon.Config):
+    class Config(BalloonConfig):
         """Settings."""
 
         model_config = ConfigDict(frozen=False)

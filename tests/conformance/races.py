@@ -8,6 +8,7 @@ from movable import AddressSpace, Memory, MigrateMode, Mutex, Page, hookimpl, po
 from movable.conformance.declared import Declared
 from movable.conformance.hunt import Search
 from movable_balloon import Balloon
+from movable_balloon.config import BalloonConfig
 
 
 class Prompt(Balloon):
@@ -34,7 +35,7 @@ class Walks(Prompt):
 class Waits(Prompt):
     """It waits in migratepage for a mutex that it holds while it allocates."""
 
-    def __init__(self, memory: Memory, config: Balloon.Config | None = None) -> None:
+    def __init__(self, memory: Memory, config: BalloonConfig | None = None) -> None:
         super().__init__(memory, config)
         self.conf_mutex = Mutex("conf_mutex")
 

@@ -20,6 +20,7 @@ from movable.errors import OutOfMemory
 from movable.gfp import GFP_HIGHUSER_MOVABLE
 from movable.mm.memory import Memory
 from movable_balloon import Balloon, Host
+from movable_balloon.config import BalloonConfig
 
 
 class Slow(Host):
@@ -77,7 +78,7 @@ class Awaited(Mutex):
 class Replay:
     """One recording, up to where it is; a method for each event."""
 
-    def __init__(self, memory: Memory, config: Balloon.Config) -> None:
+    def __init__(self, memory: Memory, config: BalloonConfig) -> None:
         hub = getcurrent()
         self.memory = memory
         self.given = Given(memory, hub)

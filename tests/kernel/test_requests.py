@@ -11,6 +11,7 @@ from kernel.asked import recorded
 from movable.invariant import hold_invariants
 from movable.mm.memory import Memory
 from movable_balloon import Balloon
+from movable_balloon.config import BalloonConfig
 
 OFTEN = ("malloc", "free", "obj_malloc", "insert", "destroy", "taken", "isolate", "migrated", "map")
 """What each recording has plenty of."""
@@ -38,7 +39,7 @@ def test_zsmalloc_does_what_the_kernels_did(name: str, monkeypatch: pytest.Monke
     ],
 )
 def test_the_balloon_does_what_the_kernels_did(
-    name: str, config: Balloon.Config, answers: set[int]
+    name: str, config: BalloonConfig, answers: set[int]
 ) -> None:
     """All answers, and every message with all its frames."""
     memory = Memory.blank(1 << 16)
