@@ -66,6 +66,18 @@ class Memory(Protocol):
         """
         ...
 
+    def alloc_pages(self, gfp_mask: int, order: int) -> int:
+        """Take a block of 2**order pages, aligned to its size; the frame number of its head
+        (alloc_pages()). The caller holds a reference on the head only.
+
+        :raises OutOfMemory: there is no such block.
+        """
+        ...
+
+    def free_pages(self, pfn: int, order: int) -> None:
+        """Give a block back that :meth:`alloc_pages` gave, as a whole (__free_pages())."""
+        ...
+
     def page(self, pfn: int) -> Page:
         """The page with frame number *pfn*."""
         ...
