@@ -67,20 +67,13 @@ class Memory(Protocol):
         ...
 
     def alloc_pages(self, gfp_mask: int, order: int) -> int:
-        """Take a block of 2**order pages, aligned to its size; the frame number of its head
-        (alloc_pages()). The caller holds a reference on the head only.
-
-        :raises OutOfMemory: there is no such block.
-        """
-        ...
+        """Take a block of 2**order pages; its first frame (alloc_pages(), or OutOfMemory)."""
 
     def free_pages(self, pfn: int, order: int) -> None:
-        """Give a block back that :meth:`alloc_pages` gave, as a whole (__free_pages())."""
-        ...
+        """Give back a block that :meth:`alloc_pages` gave (__free_pages())."""
 
     def page(self, pfn: int) -> Page:
         """The page with frame number *pfn*."""
-        ...
 
     def adjust_managed_page_count(self, page: Page, count: int) -> None:
         """Have the guest's memory count *count* pages more in the zone of *page*: fewer, of what
