@@ -5,10 +5,14 @@ Cases that other files have are named there: 1, 2, 4 to 10, 20, 21, 28, 29, 34, 
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import pytest
 
 from drivers.gpu_phones import Phone, only
 from movable import MigrateMode
+from movable.conformance.check import check
+from movable_gpu import Gpu
 from movable_gpu.causes import Cause
 from movable_gpu.hardware import Power
 from movable_gpu.meter import MS, US
@@ -24,7 +28,7 @@ def move(phone: Phone, metadata: PageMetadata, mode: MigrateMode = MigrateMode.S
     return metadata.page != old
 
 
-def running(**config: object) -> tuple[Phone, PageMetadata]:
+def running(**config: Any) -> tuple[Phone, PageMetadata]:
     """A phone whose GPU is at work, and a page of its buffer."""
     phone = Phone(**config)
     buffer = phone.buffer()
@@ -249,3 +253,19 @@ def test_v37_an_address_space_that_does_not_answer_costs_half_a_second_and_a_res
     assert phone.gpu.meter.counts["timeout"] == 1
     assert phone.gpu.meter.clock.now >= 524 * MS > 500 * MS > US
     phone.close()
+
+
+class Kbase(Gpu):
+    """The GPU as kbase's text reads."""
+
+    class Conformance(Gpu.Conformance):
+        """The same, in its profile."""
+
+        config: ClassVar[dict[str, object]] = {**Gpu.Conformance.config, "profile": "kbase"}
+
+
+def test_the_checks_name_what_kbase_does() -> None:
+    """A page that was refused is given up for good (H10), which no driver may do (D07)."""
+    report = check(Kbase, seed=0, scenes=["move"])
+
+    assert [one.id for one in report.checks if one.status == "failed"] == ["D07"]

@@ -49,7 +49,7 @@ class Gpu(Device):
             "freed_while_isolated": "such a page waits for migratepage or putback_page"
         }
         teardown = "remove"
-        config: ClassVar = {"largest_pages": 8, "window_pages": 4}
+        config: ClassVar[dict[str, object]] = {"largest_pages": 8, "window_pages": 4}
         costs: ClassVar = {
             "page mapped": 500,
             "page copied": 800,
