@@ -49,6 +49,14 @@ class Memory(Protocol):
         """
         ...
 
+    def alloc_pages(self, gfp_mask: int, order: int) -> int:
+        """Take a block of 2**order pages; its first frame (alloc_pages(), or OutOfMemory)."""
+        ...
+
+    def free_pages(self, pfn: int, order: int) -> None:
+        """Give back a block that :meth:`alloc_pages` gave (__free_pages())."""
+        ...
+
     def page(self, pfn: int) -> Page:
         """The page with frame number *pfn*."""
         ...

@@ -51,6 +51,12 @@ class Frames:
                 return self.page(pfn)
         raise OutOfMemory("all frames are in use")
 
+    def alloc_pages(self, gfp_mask: int, order: int) -> int:
+        raise OutOfMemory("there are single frames only")
+
+    def free_pages(self, pfn: int, order: int) -> None:
+        """Nobody was ever given a block."""
+
     def adjust_managed_page_count(self, page: Page, count: int) -> None:
         """There is no zone to count."""
 

@@ -19,8 +19,11 @@ from movable.observers.contract import Contract
 from movable.sched import Race, Task
 from movable_gpu import Gpu
 from movable_gpu.buffer import Buffer
-from movable_gpu.move import Cause
+from movable_gpu.causes import Cause
+from movable_gpu.context import Context
+from movable_gpu.mmu import Mmu
 from movable_gpu.page_metadata import PageMetadata
+from movable_gpu.pool import Pool
 
 BLOCK = 16
 
@@ -65,11 +68,29 @@ class Phone:
 
     def __init__(self, watched: bool = True, **config: object) -> None:
         self.memory = Memory.blank(256, pageblock_order=4, max_order=6)
-        self.gpu = Gpu(self.memory, Gpu.Config.model_validate({"window_pages": 4, **config}))
+        self.gpu = Gpu(
+            self.memory,
+            Gpu.Config.model_validate({"window_pages": 4, "page_tables": False, **config}),
+        )
         self.contract = Contract(reread=True)
         if watched:
             self.gpu.mapping.attach(self.contract)
         self.race = Race()
+
+    @property
+    def context(self) -> Context:
+        """The application that the tests are about: the newest."""
+        return self.gpu.context
+
+    @property
+    def pool(self) -> Pool:
+        """Its pool."""
+        return self.context.pool
+
+    @property
+    def mmu(self) -> Mmu:
+        """Its page table."""
+        return self.context.mmu
 
     def free_low(self, count: int) -> list[int]:
         """Leave the *count* lowest frames free, and every other one behind them.
@@ -146,8 +167,8 @@ def state(phone: Phone) -> tuple[object, ...]:
     ]
     return (
         pages,
-        list(gpu.phy_pages.pool.page_list),
-        dict(gpu.mmu.entries),
+        list(phone.pool.page_list),
+        dict(phone.mmu.entries),
         [(repr(buffer), buffer.bound) for buffer in gpu.buffers.values()],
         gpu.contents(),
     )

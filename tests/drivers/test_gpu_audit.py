@@ -15,8 +15,10 @@ from movable.mm.mm_types import UNMOVABLE
 from movable.operation import operations
 from movable.registry import load
 from movable_gpu import Gpu
-from movable_gpu.buffer import Buffer, Fence
+from movable_gpu.buffer import Buffer
+from movable_gpu.fence import Fence
 from movable_gpu.page_metadata import TRANSITIONS, PageMetadata, PageStatus
+from movable_gpu.pgd import BOTTOM, Table
 
 
 def page(phone: Phone) -> PageMetadata:
@@ -35,8 +37,15 @@ def put(target: object, **values: object) -> None:
         setattr(target, name, value)
 
 
+def table(phone: Phone) -> Table:
+    """What is written in the lowest page table."""
+    found = phone.mmu.table_of(phone.mmu.pgds[BOTTOM, 0])
+    assert found is not None
+    return found
+
+
 def other_frame(phone: Phone) -> None:
-    phone.gpu.mmu.entries[0] = phone.memory.alloc_page()
+    table(phone)[0] = phone.memory.alloc_page()
 
 
 def mapped(phone: Phone) -> Buffer:
@@ -46,19 +55,22 @@ def mapped(phone: Phone) -> Buffer:
 
 def unmap_under_a_job(phone: Phone) -> None:
     phone.gpu.submit(0)
-    with phone.gpu.mmu.mmu_lock:
-        phone.gpu.buffers[0].unbind(phone.gpu.mmu)
+    with phone.mmu.mmu_lock:
+        phone.gpu.buffers[0].unbind()
 
 
 def overfill(phone: Phone) -> None:
     pool(phone)
-    phone.gpu.phy_pages.pool.max_size = 0
+    phone.pool.max_size = 0
 
 
 DAMAGES: dict[str, tuple[str, Callable[[Phone], object]]] = {
-    "a lock held": ("region_lock .* is held", lambda p: p.gpu.region_lock.lock()),
+    "a lock held": ("region_lock .* is held", lambda p: p.context.region_lock.lock()),
     "a page's lock held": ("migrate_lock .* is held", lambda p: page(p).migrate_lock.lock()),
-    "a region blocked": ("lock region 0 .* is held", lambda p: p.gpu.mmu.region(0).lock()),
+    "an address space blocked": (
+        "AS 0 .* is held",
+        lambda p: p.gpu.hardware.slots[0].blocked.lock(),
+    ),
     "a page renumbered": ("is not what its page names", lambda p: put(page(p).page, private=77)),
     "a page adopted": (
         "is lost",
@@ -90,7 +102,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Phone], object]]] = {
     "a pool too full": ("the pool is too large", overfill),
     "an isolation for ever": (
         "has not left the pool",
-        lambda p: put(p.gpu.phy_pages.pool, isolation_in_progress_cnt=1),
+        lambda p: put(p.pool, isolation_in_progress_cnt=1),
     ),
     "a buffer for nobody": ("is kept for nobody", lambda p: put(p.gpu.buffers[0], freed=True)),
     "a slot too many": ("lost pages", lambda p: p.gpu.buffers[0].slots.append(None)),
@@ -99,11 +111,11 @@ DAMAGES: dict[str, tuple[str, Callable[[Phone], object]]] = {
     "an entry elsewhere": ("page 0 of .* reads", other_frame),
     "an entry too many": (
         "the page table names other frames",
-        lambda p: p.gpu.mmu.entries.update({9: page(p).page}),
+        lambda p: table(p).update({9: page(p).page}),
     ),
     "a PGD's count": (
-        "a PGD counts its entries wrongly",
-        lambda p: p.gpu.mmu.num_valid_entries.update({3: 1}),
+        "Pgd of level 3 .* counts its entries wrongly",
+        lambda p: put(p.mmu.pgds[BOTTOM, 0], num_valid_entries=2),
     ),
     "a mapping counted twice": (
         "kernel mappings are counted wrongly",
@@ -112,16 +124,18 @@ DAMAGES: dict[str, tuple[str, Callable[[Phone], object]]] = {
     "a mapping left behind": (
         "is mapped where it was",
         lambda p: (
-            mapped(p).vmaps[0].append(mapped(p).vmaps[0][0]._replace(page=p.memory.alloc_page()))
+            mapped(p)
+            .vmaps[0]
+            .pages.append(p.gpu.buffers[0].vmaps[0].pages[0]._replace(page=p.memory.alloc_page()))
         ),
     ),
     "a buffer for the shrinker": (
         "is not for the shrinker",
-        lambda p: p.gpu.evict_list.append(p.gpu.buffers[0]),
+        lambda p: p.context.evict_list.append(p.gpu.buffers[0]),
     ),
     "a fence of nobody": (
         "a fence is nobody's",
-        lambda p: p.gpu.buffers[0].fences.append(Fence(5)),
+        lambda p: p.gpu.buffers[0].resv.fences.append(Fence(5)),
     ),
     "a job without its buffer": ("is not mapped for its job", unmap_under_a_job),
     "a pin of nobody": ("has 1 pins", lambda p: put(p.gpu.buffers[0], pins=1)),
@@ -178,11 +192,14 @@ def test_a_page_changes_its_state_under_its_lock() -> None:
 def test_the_page_table_changes_under_its_lock() -> None:
     """And an entry is valid once or not at all."""
     phone = Phone()
-    mmu, frame = phone.gpu.mmu, phone.memory.page(1)
+    mmu, frame = phone.mmu, phone.memory.page(1)
 
     with pytest.raises(AuditFailed, match="without mmu_lock"):
-        mmu.insert(0, frame)
+        mmu.extend(0, 1, [])
     with mmu.mmu_lock:
+        with pytest.raises(AuditFailed, match="there is no table for 0"):
+            mmu.insert(0, frame)
+        mmu.extend(0, 1, [])
         mmu.insert(0, frame)
         with pytest.raises(AuditFailed, match="entry 0 is valid already"):
             mmu.insert(0, frame)
@@ -195,6 +212,55 @@ def test_the_page_table_changes_under_its_lock() -> None:
 
 
 # What it declares.
+
+OPERATIONS = [
+    "adversary(steps)",
+    "alias(buffer)",
+    "allocate(buffers, pages)",
+    "allocate_growable(pages, limit)",
+    "allocate_tiler_heap(chunks, pages)",
+    "app_switch(pages)",
+    "blank()",
+    "camera(frames)",
+    "compute(kernels)",
+    "create_context()",
+    "destroy_context()",
+    "dont_need(buffer)",
+    "embed(pages)",
+    "enter_protected_mode()",
+    "export(buffer, dynamic)",
+    "finish(jobs)",
+    "frame_loop(frames)",
+    "free(buffer)",
+    "gpu_fault(buffer, pages)",
+    "import_buffer(pages, whose)",
+    "importer_looks(buffer)",
+    "jit_alloc(pages)",
+    "jit_free(buffer)",
+    "map_cpu(buffer)",
+    "map_part(buffer, first, pages)",
+    "map_permanently(buffer)",
+    "mmap(buffer)",
+    "munmap(buffer)",
+    "pass_time(time)",
+    "release(buffers, which)",
+    "remove()",
+    "render(frames)",
+    "reset()",
+    "scanout(buffer)",
+    "shrink(pages, kswapd)",
+    "submit(buffer)",
+    "submit_for(buffer, time)",
+    "submit_many(first, buffers, backwards)",
+    "suspend()",
+    "texture_stream(pages)",
+    "tiler_jit(frames)",
+    "touch(buffer, page)",
+    "unexport(buffer)",
+    "unmap_cpu(buffer)",
+    "will_need(buffer)",
+    "write_cpu(buffer)",
+]
 
 
 def test_a_gpu_that_does_not_move_publishes_no_page() -> None:
@@ -221,8 +287,8 @@ def test_a_gpu_that_does_not_move_publishes_no_page() -> None:
         ("window_buffers", 1),
         ("window_pages", 0),
         ("frames_in_flight", -1),
-        ("lock_polls", -1),
-        ("fence_polls", -1),
+        ("lock_wait_ms", -1),
+        ("fence_wait_sync_ms", -1),
         ("gpu_mhz", 850),
     ],
 )
@@ -236,23 +302,7 @@ def test_operations_are_what_a_user_can_ask_for() -> None:
     """Experiments and state machines read them from here."""
     declared = operations(Gpu)
 
-    assert sorted(map(str, declared.values())) == [
-        "allocate(buffers, pages)",
-        "blank()",
-        "dont_need(buffer)",
-        "finish(jobs)",
-        "free(buffer)",
-        "map_cpu(buffer)",
-        "release(buffers, which)",
-        "remove()",
-        "render(frames)",
-        "scanout(buffer)",
-        "shrink(pages)",
-        "submit(buffer)",
-        "unmap_cpu(buffer)",
-        "will_need(buffer)",
-        "write_cpu(buffer)",
-    ]
+    assert sorted(map(str, declared.values())) == OPERATIONS
     assert [argument.unit for argument in declared["allocate"].arguments] == ["buffers", "pages"]
 
 

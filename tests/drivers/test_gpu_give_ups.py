@@ -16,7 +16,7 @@ from drivers.gpu_phones import (
     state,
 )
 from movable import MigrateMode, Mutex
-from movable_gpu.move import Cause
+from movable_gpu.causes import Cause
 
 MODES = [MigrateMode.ASYNC, MigrateMode.SYNC_LIGHT, MigrateMode.SYNC]
 
@@ -31,7 +31,7 @@ def phone() -> Iterator[Phone]:
 @pytest.fixture
 def idle() -> Iterator[Phone]:
     """A phone whose GPU moves only what no job uses."""
-    phone = Phone(strategy="idle_and_rebind", fence_polls=3)
+    phone = Phone(strategy="idle_and_rebind", fence_wait_sync_ms=3)
     yield phone
     phone.close()
 
@@ -69,10 +69,10 @@ def test_a_page_is_not_moved_when_since_its_isolation(
 
 
 LOCKS: dict[str, tuple[str, Callable[[Phone], Mutex]]] = {
-    "region_lock": ("block_and_move", lambda p: p.gpu.region_lock),
-    "mmu_lock": ("block_and_move", lambda p: p.gpu.mmu.mmu_lock),
+    "region_lock": ("block_and_move", lambda p: p.context.region_lock),
+    "mmu_lock": ("block_and_move", lambda p: p.mmu.mmu_lock),
     "resv": ("idle_and_rebind", lambda p: p.gpu.buffers[0].resv),
-    "mmu_lock, idle": ("idle_and_rebind", lambda p: p.gpu.mmu.mmu_lock),
+    "mmu_lock, idle": ("idle_and_rebind", lambda p: p.mmu.mmu_lock),
 }
 
 

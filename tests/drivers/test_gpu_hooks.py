@@ -20,7 +20,7 @@ from movable import IsolateMode, MigrateMode, Page
 from movable.conformance.check import PASSED, check
 from movable.errors import AuditFailed
 from movable_gpu import Gpu
-from movable_gpu.move import Cause
+from movable_gpu.causes import Cause
 from movable_gpu.page_metadata import PageStatus
 
 
@@ -34,7 +34,7 @@ def phone() -> Iterator[Phone]:
 @pytest.fixture
 def idle() -> Iterator[Phone]:
     """A phone whose GPU moves only what no job uses."""
-    phone = Phone(strategy="idle_and_rebind", fence_polls=3)
+    phone = Phone(strategy="idle_and_rebind", fence_wait_sync_ms=3)
     yield phone
     phone.close()
 
@@ -51,7 +51,7 @@ def test_hook_isolate_page_leaves_a_buffers_page_where_it_is(phone: Phone) -> No
 
     assert repr(metadata).endswith("[ALLOCATED_MAPPED isolated]>")
     assert metadata.page.refcount == 2
-    assert phone.gpu.mmu.entries == {0: metadata.page}
+    assert phone.mmu.entries == {0: metadata.page}
     assert repr(phone.gpu) == "<Gpu [1 buffers, 1 pages, 0 jobs, 1 isolated]>"
     hand.put_back()
 
@@ -62,7 +62,7 @@ def test_hook_isolate_page_takes_a_pooled_page_out_of_the_pool(phone: Phone) -> 
 
     assert hand.isolate(metadata.page)
 
-    assert repr(phone.gpu.phy_pages.pool) == "<Pool [0 of 16384 pages]>"
+    assert repr(phone.pool) == "<Pool [0 of 16384 pages]>"
     assert (metadata.status, metadata.isolated) == (PageStatus.MEM_POOL, True)
     hand.put_back()
 
@@ -182,7 +182,7 @@ def test_hook_migratepage_takes_everything_to_the_new_page(phone: Phone) -> None
 
     new = metadata.page
     assert new != old
-    assert phone.gpu.mmu.entries == {0: new}
+    assert phone.mmu.entries == {0: new}
     assert (new.content, new.private, new.refcount) == (content, metadata.number, 1)
     assert old.refcount == 0
     assert phone.outcome() == {"isolated": 1, "migrated": 1}
@@ -204,24 +204,25 @@ def test_the_gpu_is_blocked_during_the_copy_and_no_longer(
     phone: Phone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A copy of a page that the GPU may write to would be torn (I11)."""
-    buffer = phone.buffer()
-    region, blocked = phone.gpu.mmu.region(buffer.start_pfn), []
-    copy_from, update = Page.copy_from, phone.gpu.mmu.update
+    phone.buffer()
+    phone.gpu.submit(0)
+    slot, blocked = phone.gpu.hardware.slots[0], []
+    copy_from, update = Page.copy_from, phone.mmu.update
 
     def copying(newpage: Page, page: Page) -> None:
-        blocked.append(("copy", region.is_locked()))
+        blocked.append(("copy", slot.region))
         copy_from(newpage, page)
 
     def updating(vpfn: int, page: Page) -> None:
-        blocked.append(("update", region.is_locked()))
+        blocked.append(("update", slot.region))
         update(vpfn, page)
 
     monkeypatch.setattr(Page, "copy_from", copying)
-    monkeypatch.setattr(phone.gpu.mmu, "update", updating)
+    monkeypatch.setattr(phone.mmu, "update", updating)
     phone.memory.compact_memory()
 
-    assert blocked == [("copy", True), ("update", True)]
-    assert not region.is_locked()
+    assert blocked == [("copy", range(1)), ("update", range(1))]
+    assert slot.region is None
 
 
 def test_an_idle_buffer_leaves_the_page_table_until_its_next_job(idle: Phone) -> None:
@@ -231,10 +232,10 @@ def test_an_idle_buffer_leaves_the_page_table_until_its_next_job(idle: Phone) ->
 
     idle.memory.compact_memory()
 
-    assert idle.gpu.mmu.entries == {}
+    assert idle.mmu.entries == {}
     assert (idle.gpu.contents(), buffer.bound) == (before, False)
     idle.gpu.submit(0)
-    assert idle.gpu.mmu.entries == {i: page.page for i, page in enumerate(buffer.pages)}
+    assert idle.mmu.entries == {i: page.page for i, page in enumerate(buffer.pages)}
     assert buffer.bound
 
 
@@ -276,7 +277,7 @@ def test_a_pooled_page_does_not_return_to_the_pool(phone: Phone) -> None:
 
     hand.put_back()
 
-    assert (metadata.status, phone.gpu.phy_pages.pool.cur_size) == (PageStatus.FREE_IN_PROGRESS, 0)
+    assert (metadata.status, phone.pool.cur_size) == (PageStatus.FREE_IN_PROGRESS, 0)
     phone.gpu.phy_pages.flush()
     assert metadata.page.refcount == 0
 
@@ -287,7 +288,7 @@ def test_two_gpus_have_nothing_in_common(phone: Phone) -> None:
     phone.buffer()
     other.buffer()
 
-    with other.gpu.region_lock:
+    with other.context.region_lock:
         phone.memory.compact_memory()
 
     assert phone.outcome() == {"isolated": 1, "migrated": 1}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from drivers.gpu_phones import Phone, only
-from movable_gpu.move import Cause
+from movable_gpu.causes import Cause
 from movable_gpu.page_metadata import PageStatus
 
 
@@ -41,7 +41,7 @@ def test_r1_a_pooled_page_is_allocated_while_isolate_looks_at_it(phone: Phone) -
     compactor, user = phone.compactor(), phone.task("allocate", 1, 1)
 
     compactor.until("pooled page seen")
-    assert phone.gpu.phy_pages.pool.isolation_in_progress_cnt == 1
+    assert phone.pool.isolation_in_progress_cnt == 1
     assert user.finish() == 1
     compactor.finish()
 
@@ -49,7 +49,7 @@ def test_r1_a_pooled_page_is_allocated_while_isolate_looks_at_it(phone: Phone) -
     assert phone.causes() == {Cause.POOL_CONTENDED: 1}
     assert metadata.status is PageStatus.ALLOCATED_MAPPED
     assert only(phone.gpu.buffers[0]) is metadata
-    assert phone.gpu.phy_pages.pool.isolation_in_progress_cnt == 0
+    assert phone.pool.isolation_in_progress_cnt == 0
 
 
 def test_r1_the_pool_is_locked_while_isolate_wants_a_page_of_it(phone: Phone) -> None:
@@ -61,7 +61,7 @@ def test_r1_the_pool_is_locked_while_isolate_wants_a_page_of_it(phone: Phone) ->
     compactor.finish()
     assert phone.causes() == {Cause.POOL_CONTENDED: 1}
     assert metadata.status is PageStatus.MEM_POOL
-    assert repr(phone.gpu.phy_pages.pool) == "<Pool [1 of 16384 pages]>"
+    assert repr(phone.pool) == "<Pool [1 of 16384 pages]>"
     user.finish()
 
     assert phone.outcome() == {"refused": 1}
@@ -96,15 +96,14 @@ def test_r9_the_pool_is_emptied_after_a_page_of_it_was_isolated(phone: Phone) ->
 
 
 def test_r8_the_gpu_is_removed_while_isolate_looks_at_a_pooled_page(phone: Phone) -> None:
-    """The free worker sleeps on the page's lock, and removal on the worker."""
+    """The end of its pool waits until isolation looks at it no more."""
     phone.pooled()
     compactor, user = phone.compactor(), phone.task("remove")
 
     compactor.until("pooled page seen")
     for _ in range(20):
         phone.race.advance(user) if user.runnable else None
-    assert phone.gpu.phy_pages.pool.cur_size == 0
-    assert "<WorkQueue free worker" in repr(user)
+    assert repr(user) == "<Task remove [at 'isolation in progress']>"
     phone.race.run()
 
     assert phone.causes() == {Cause.POOL_CONTENDED: 1}
@@ -123,7 +122,7 @@ def test_r2_a_page_freed_after_it_was_isolated(phone: Phone) -> None:
     compactor.until("isolate unlocked")
     assert user.finish()
     assert metadata.status is PageStatus.FREE_ISOLATED_IN_PROGRESS
-    assert phone.gpu.mmu.entries == {}
+    assert phone.mmu.entries == {}
     assert metadata.page.refcount == 2
     compactor.finish()
 
@@ -253,7 +252,7 @@ def test_r7_the_gpu_is_removed_while_the_compactor_has_a_page(phone: Phone, plac
     phone.race.run()
 
     assert phone.gpu.phy_pages.metadata == {}
-    assert phone.gpu.mmu.entries == {}
+    assert phone.mmu.entries == {}
 
 
 # The free worker.
@@ -325,7 +324,7 @@ OPERATIONS = {
 def test_no_place_to_interrupt_the_compactor_loses_a_page(strategy: str, name: str) -> None:
     """Wherever an operation comes between, everything adds up in the end."""
     for place in range(1, 60, 3):
-        phone = Phone(strategy=strategy, fence_polls=3)
+        phone = Phone(strategy=strategy, fence_wait_sync_ms=3)
         phone.free_low(5)
         phone.gpu.allocate(2, 2)
         phone.gpu.allocate(1, 1)

@@ -116,7 +116,7 @@ class GpuMachine(RuleBasedStateMachine):
     @rule(pages=COUNTS)
     def shrink(self, pages: int) -> None:
         """It takes the whole pool before the first buffer."""
-        pooled = self.gpu.phy_pages.pool.cur_size
+        pooled = self.phone.pool.cur_size
         assert self.gpu.shrink(pages) >= min(pooled, pages)
 
     @rule(count=COUNTS)
@@ -143,7 +143,7 @@ class GpuMachine(RuleBasedStateMachine):
     def compact_while_a_lock_is_held(self, lock: str) -> None:
         """No page of a buffer moves; only pooled ones can be given up."""
         migrated = self.gpu.events["migrated"]
-        with self.gpu.mmu.mmu_lock if lock == "mmu_lock" else self.gpu.region_lock:
+        with self.phone.mmu.mmu_lock if lock == "mmu_lock" else self.phone.context.region_lock:
             self.memory.compact_memory()
         assert self.gpu.events["migrated"] == migrated
 

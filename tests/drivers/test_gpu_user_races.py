@@ -11,7 +11,7 @@ import pytest
 
 from drivers.gpu_phones import Phone, only
 from movable.invariant import hold_invariants
-from movable_gpu.move import Cause
+from movable_gpu.causes import Cause
 from movable_gpu.page_metadata import PageStatus
 
 
@@ -25,7 +25,7 @@ def phone() -> Iterator[Phone]:
 @pytest.fixture
 def idle() -> Iterator[Phone]:
     """A phone whose GPU moves only what no job uses."""
-    phone = Phone(strategy="idle_and_rebind", fence_polls=3)
+    phone = Phone(strategy="idle_and_rebind", fence_wait_sync_ms=3)
     yield phone
     phone.close()
 
@@ -247,11 +247,11 @@ def test_r20_a_job_is_submitted_while_its_buffer_moves(idle: Phone) -> None:
 
     compactor.until("page copied")
     idle.race.advance(user)
-    assert "<Mutex resv of buffer 0 [held by compactor]>" in repr(user)
+    assert "<Resv resv of buffer 0 [held by compactor]>" in repr(user)
     idle.race.run()
 
     assert user.result
-    assert idle.gpu.mmu.entries == {0: only(buffer).page}
+    assert idle.mmu.entries == {0: only(buffer).page}
     assert idle.gpu.finish(1) == 1
 
 
@@ -303,7 +303,7 @@ def test_r21_a_fence_never_signals(idle: Phone) -> None:
     """The wait is bounded: -EBUSY, the page is put back, and the job still has its mapping."""
     buffer = idle.buffer()
     idle.gpu.submit(0)
-    before = dict(idle.gpu.mmu.entries)
+    before = dict(idle.mmu.entries)
     compactor = idle.compactor()
 
     compactor.finish()
@@ -311,7 +311,7 @@ def test_r21_a_fence_never_signals(idle: Phone) -> None:
     assert compactor.labels.count("fence polled") == 3
     assert idle.outcome() == {"isolated": 1, "failed": 1, "putback": 1}
     assert idle.causes() == {Cause.BUSY: 1}
-    assert idle.gpu.mmu.entries == before
+    assert idle.mmu.entries == before
     assert repr(buffer) == "<Buffer 0 [1 pages busy]>"
 
 
@@ -320,7 +320,7 @@ def test_the_gpu_signals_a_fence_without_a_lock_of_the_buffer(idle: Phone) -> No
     idle.buffer()
     idle.gpu.submit(0)
     gpu = idle.task("finish", 1)
-    locks = [idle.gpu.region_lock, idle.gpu.mmu.mmu_lock, idle.gpu.buffers[0].resv]
+    locks = [idle.context.region_lock, idle.mmu.mmu_lock, idle.gpu.buffers[0].resv]
 
     for lock in locks:
         lock.lock()

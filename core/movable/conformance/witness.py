@@ -154,6 +154,15 @@ class Lent:
 
     def alloc_page(self, gfp: int = GFP_HIGHUSER_MOVABLE) -> Page:
         """`movable.Memory.alloc_page`."""
+        self._allocates(gfp)
+        return self._memory.alloc_page(gfp)
+
+    def alloc_pages(self, gfp_mask: int, order: int) -> int:
+        """`movable.Memory.alloc_pages`."""
+        self._allocates(gfp_mask)
+        return self._memory.alloc_pages(gfp_mask, order)
+
+    def _allocates(self, gfp: int) -> None:
         for hook, page in self._witness.inside:
             if hook == "isolate_page":
                 detail = "allocates, which may start a compaction that calls it again"
@@ -167,4 +176,3 @@ class Lent:
                 self._memory.compact_memory()
             finally:
                 self._witness.pressed = False
-        return self._memory.alloc_page(gfp)

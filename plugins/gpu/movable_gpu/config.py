@@ -1,10 +1,21 @@
-"""What one GPU may be given, in a file or in code: `Gpu.Config`."""
+"""What one GPU may be given, in a file or in code: `Gpu.Config`.
+
+Where a default comes from stands in brackets: kbase r51p0, i915's series of 2016, Mesa, estimate.
+"""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from movable_gpu.costs import Costs
+from movable_gpu.repairs import Profile, Repair
+
+Unit = dict[str, JsonValue]
+PAGES: Unit = {"unit": "pages"}
+MS: Unit = {"unit": "ms"}
+US: Unit = {"unit": "us"}
 
 
 class GpuConfig(BaseModel):
@@ -17,25 +28,60 @@ class GpuConfig(BaseModel):
         default="block_and_move",
         description="stall the GPU for a move (kbase), or move only what no job uses (i915)",
     )
+    profile: Profile = Field(
+        default="strict", description="with repairs, or as the text of kbase reads [kbase]"
+    )
+    without: tuple[Repair, ...] = Field(
+        default=(), description="repairs that are left out of the profile strict"
+    )
     pool_max_pages: int = Field(
         default=16384,
         ge=0,
-        description="free pages kept for the next buffer, at most (64 MiB in kbase)",
-        json_schema_extra={"unit": "pages"},
+        description="free pages kept in a pool for the next buffer, at most (64 MiB) [kbase]",
+        json_schema_extra=PAGES,
+    )
+    putback_to_pool: bool = Field(
+        default=False, description="a pooled page that is put back returns to its pool [kbase: no]"
+    )
+    page_tables: bool = Field(
+        default=True, description="page tables take pages, which can be moved as well [kbase]"
+    )
+    gpu_pages_per_cpu_page: Literal[1, 4, 16] = Field(
+        default=1, description="page tables in one page: of 4, 16 or 64 KiB [kbase]"
+    )
+    large_pages: bool = Field(
+        default=False,
+        description="buffers take 2 MiB at once, which never move [kbase since 2022]",
     )
     lock_region_pages: Literal[1, 8] = Field(
         default=1,
-        description="what is blocked for a move: 4 KiB since Mali architecture 12, before 32",
-        json_schema_extra={"unit": "pages"},
+        description="blocked for a move: 4 KiB since Mali's architecture 12, before 32 [kbase]",
+        json_schema_extra=PAGES,
+    )
+    has_pa_range: bool = Field(
+        default=True,
+        description="caches can be flushed by physical range: since Mali architecture 12 [kbase]",
+    )
+    nr_address_spaces: int = Field(
+        default=8, ge=1, le=32, description="contexts that the hardware holds at once [estimate]"
+    )
+    permanent_map_limit: int = Field(
+        default=16384,
+        ge=0,
+        description="pages of a context that the kernel may map for good (64 MiB) [kbase]",
+        json_schema_extra=PAGES,
+    )
+    jit_max: int = Field(
+        default=255, ge=0, description="just-in-time buffers of one context, at most [kbase]"
     )
     window_buffers: int = Field(
-        default=3, ge=2, le=8, description="buffers that a rendered window goes round"
+        default=3, ge=2, le=8, description="buffers that a rendered window goes round [Android]"
     )
     window_pages: int = Field(
         default=32,
         ge=1,
         description="size of each of them: 32 for a view of 64 x 256, 2025 for 1920 x 1080",
-        json_schema_extra={"unit": "pages"},
+        json_schema_extra=PAGES,
     )
     frames_in_flight: int = Field(
         default=1,
@@ -43,16 +89,82 @@ class GpuConfig(BaseModel):
         description="rendered frames whose fences have not signalled",
         json_schema_extra={"unit": "frames"},
     )
-    lock_polls: int = Field(
+    bucket: Literal["none", "pan", "fd"] = Field(
+        default="none",
+        description="how user space rounds a buffer's size: not, panfrost, freedreno [Mesa]",
+    )
+    largest_pages: int = Field(
+        default=4096,
+        ge=1,
+        description="of sizes drawn by the workloads none is larger [estimate]",
+        json_schema_extra=PAGES,
+    )
+    lock_wait_ms: int = Field(
         default=10,
         ge=0,
-        description="how often a synchronous move tries a held lock again (10 ms for i915)",
-        json_schema_extra={"unit": "polls"},
+        description="how long a synchronous move waits for a held lock, a look each ms [i915]",
+        json_schema_extra=MS,
     )
-    fence_polls: int = Field(
+    fence_wait_light_ms: int = Field(
+        default=0,
+        ge=0,
+        description="how long a light synchronous move waits for a job [estimate]",
+        json_schema_extra=MS,
+    )
+    fence_wait_sync_ms: int = Field(
         default=100,
         ge=0,
-        description="how often a fully synchronous move looks whether a job has finished",
-        json_schema_extra={"unit": "polls"},
+        le=10_000,
+        description="how long a synchronous move waits for a job: six frames [estimate; i915 10 s]",
+        json_schema_extra=MS,
     )
+    l2_wait_us: int = Field(
+        default=500,
+        ge=0,
+        description="how long a synchronous move waits while the GPU's power changes [estimate]",
+        json_schema_extra=US,
+    )
+    l2_transition_us: int = Field(
+        default=100,
+        ge=0,
+        description="how long the GPU takes to be powered up or down [estimate]",
+        json_schema_extra=US,
+    )
+    idle_us: int = Field(
+        default=400,
+        ge=0,
+        description="without a job for so long it is powered down [kbase]",
+        json_schema_extra=US,
+    )
+    async_stall_max_us: int = Field(
+        default=100,
+        ge=0,
+        description="the GPU stands still no longer for who may not wait: 0.6 % of a frame "
+        "[estimate]",
+        json_schema_extra=US,
+    )
+    as_timeout_ms: int = Field(
+        default=524,
+        ge=0,
+        description="what a command to an address space, or a flush, may take before the GPU is "
+        "reset: 50 * 2**20 cycles of 100 MHz [kbase]",
+        json_schema_extra=MS,
+    )
+    rpm_wake_sync: bool = Field(
+        default=False, description="a synchronous move wakes a suspended GPU [i915 review: no]"
+    )
+    p_dma_map_fail: float = Field(
+        default=0.0, ge=0.0, le=1.0, description="how often a page cannot be mapped for the GPU"
+    )
+    p_as_timeout: float = Field(
+        default=0.0, ge=0.0, le=1.0, description="how often an address space does not answer"
+    )
+    p_flush_timeout: float = Field(
+        default=0.0, ge=0.0, le=1.0, description="how often a flush does not end"
+    )
+    ww_algo: Literal["wound_wait", "wait_die"] = Field(
+        default="wound_wait",
+        description="who backs off when two jobs want each other's buffers [the kernel's default]",
+    )
+    costs: Costs = Field(default_factory=Costs, description="what things take, in ns")
     seed: int = Field(default=0, ge=0, description="of choices at random")
