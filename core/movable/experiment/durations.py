@@ -1,10 +1,11 @@
 """What can be measured of tasks that are at work together (together.py), in simulated time.
 
 `time.TASK.p50`, `.p95`, `.p99`, `.max`: how long its rounds take, in ns; `rounds.TASK`: how many
-it had; `served.TASK`: the share of its requests for blocks that were served whole; `stalled.TASK`:
-how long it waited for locks and answers, in ns; `stalled.OWNER`: how long all tasks did in this
-driver's code; `hooks.OWNER`: how long compactors were in this driver's hooks;
-`huge_pages_meanwhile`: free pageblocks, in the mean over the time.
+it had; `served.TASK`: the share of its requests for blocks that were served whole;
+`out_of_memory.TASK`: how often there was none for what it does; `stalled.TASK`: how long it waited
+for locks and answers, in ns; `stalled.OWNER`: how long all tasks did in this driver's code;
+`hooks.OWNER`: how long compactors were in this driver's hooks; `huge_pages_meanwhile`: free
+pageblocks, in the mean over the time.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ def measures(phases: Iterable[model.Phase], drivers: Iterable[str]) -> dict[str,
         known[f"rounds.{name}"] = Measure(f"rounds of {name}", partial(_sum, name, "rounds"))
         meaning = f"share of {name}'s requests that were served whole"
         known[f"served.{name}"] = Measure(meaning, partial(_served, name))
+        meaning = f"how often there was no memory for a phase of {name}"
+        known[f"out_of_memory.{name}"] = Measure(meaning, partial(_sum, name, "out_of_memory"))
         meaning = f"ns that {name} waited for locks and answers"
         known[f"stalled.{name}"] = Measure(meaning, partial(_task_stalled, name))
     for owner in drivers:

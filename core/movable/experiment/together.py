@@ -137,6 +137,9 @@ class Together:
         sums = self.done[task.name].sums
         owner = step.phase.do.partition(".")[0] if isinstance(step.phase, model.Operation) else ""
         try:
+            if isinstance(step.phase, model.Wait):
+                self.timeline.sleep(int(step.phase.seconds * SECOND))
+                return
             with self.timeline.inside(owner) if owner else nullcontext():
                 done = self.stage.perform(step)
         except OutOfMemory:

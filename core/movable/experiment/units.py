@@ -1,4 +1,4 @@
-"""Amounts as people write them: `"256 MiB"`, `"4096 pages"` or a plain number of pages, `"40 us"`."""
+"""Amounts as people write them: `"256 MiB"`, `"4096 pages"`, a plain number of pages; `"40 us"`."""
 
 from __future__ import annotations
 

@@ -15,7 +15,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from math import log
 from random import Random
 from typing import Any
 
@@ -34,8 +33,9 @@ HUNG = 120 * SECOND
 hung_task_timeout_secs), and one that goes on when all should be over, to go on for ever."""
 SPREAD = 0.5
 """A step takes up to so much less or more, at random: caches are warm or cold."""
-TAIL = log(300 / 40) / 2.326
-"""Answers from outside are log-normal: of a host that takes 40 us, one in a hundred takes 300."""
+TAIL = 1.15
+"""Answers from outside are log-normal: of those that take 40 us in the mean, one in a hundred takes
+300."""
 ENDLESS = 1 << 60
 A_CPU = "a CPU"
 
@@ -217,7 +217,7 @@ class Timeline(Exploration):
         ns, asleep = self.prices.point(turn.inside[-1] if turn.inside else "", label)
         if asleep:
             self._leave_cpu(task)
-            turn.clock += max(int(ns * self._random.lognormvariate(0, TAIL)), 1)
+            turn.clock += max(int(ns * self._random.lognormvariate(-TAIL * TAIL / 2, TAIL)), 1)
             return
         turn.clock += int(ns * (1 - SPREAD + 2 * SPREAD * self._random.random())) or 1
         if turn.clock - turn.since >= self.prices.slice and not task.spinning:
