@@ -191,6 +191,20 @@ def test_timers_go_off_on_time_whoever_works() -> None:
     assert clock.now == pytest.approx(1_042 * US, rel=0.01)
 
 
+def test_a_timer_interrupts_who_works() -> None:
+    """At its time, though the only CPU is taken and nobody waits."""
+    clock, read = Clock(), list[int]()
+    line = Timeline(Fixed({"short": 10 * US}), 1, 0, [clock])
+    timer = Timer(clock, lambda: read.append(clock.now))
+
+    def works() -> None:
+        timer.mod(clock.now + 45 * US)
+        steps("short", 100)()
+
+    line.play([("works", works)])
+    assert read == [45 * US]
+
+
 def test_what_is_left_for_later_is_a_task_that_is_woken() -> None:
     """And the run is for it, too."""
     line, queue, done = timeline(), WorkQueue("later"), list[int]()

@@ -77,17 +77,21 @@ def test_huge_pages_are_counted_meanwhile() -> None:
     assert [at for at, _ in counts] == sorted(at for at, _ in counts)
 
 
-def test_what_is_dear_takes_long() -> None:
-    """A page that is moved, or looked at: a compaction takes as long as these do."""
-    took = {}
-    for cost in ("2 us", "200 us"):
-        machine = {"costs": {"move": cost}}
-        took[cost] = together(only(table({**COMPACTS, "times": 1}, machine=machine)))["tasks"]
+@pytest.mark.parametrize("what", ["move", "scan"])
+def test_what_is_dear_takes_long(what: str) -> None:
+    """A page that is moved, a frame that is looked at: a compaction takes as long as these do."""
+    took, due = [], []
+    for us in (2, 200):
+        one = only(table({**COMPACTS, "times": 1}, machine={"costs": {what: f"{us} us"}}))
+        outcome = one.outcome
+        scanners = ("compact_migrate_scanned", "compact_free_scanned")
+        scanned = sum(outcome.vmstat[counter] for counter in scanners)
+        times = {"move": outcome.owners()["anonymous"]["migrated"], "scan": scanned}[what]
+        took.append(together(one)["tasks"]["cpu0"]["ns"]["max"])
+        due.append(times * us * 1_000)
 
-    moved = only(table({**COMPACTS, "times": 1})).outcome.owners()["anonymous"]["migrated"]
-    more = took["200 us"]["cpu0"]["ns"]["max"] - took["2 us"]["cpu0"]["ns"]["max"]
-    assert moved > 0
-    assert more == pytest.approx(moved * 198_000, rel=0.1)
+    assert min(due) > 0
+    assert took[1] - took[0] == pytest.approx(due[1] - due[0], rel=0.01)
 
 
 def test_who_waits_in_a_task_leaves_the_cpu_to_others() -> None:
@@ -308,6 +312,24 @@ def test_the_compaction_daemon_is_a_task_of_its_own() -> None:
         machine = {"kcompactd": there, "proactiveness": 100, "reclaim": True}
         one = only(table(STORES, seconds=1.5, machine=machine))
         assert (one.outcome.owners()["shelf"]["migrated"] > 0) is there
+
+
+class Wakes(Shelf):
+    """Asks the daemon for a block."""
+
+    @operation
+    def wake(self) -> None:
+        """As a request does that ran short."""
+        self.memory.kcompactd.wakeup(6, 3)  # type: ignore[attr-defined]
+
+
+def test_the_compaction_daemon_works_when_it_is_woken() -> None:
+    """Long before it would look by itself."""
+    wakes = {"name": "user", "times": 1, "phases": [{"do": "shelf.wake"}]}
+    asked = table(wakes, ASKS, machine={"reclaim": True})
+    asked["phases"][:3] = IN_PIECES
+
+    assert only(asked, Wakes).outcome.vmstat["compact_daemon_wake"] == 1
 
 
 @pytest.mark.parametrize(
