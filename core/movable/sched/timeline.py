@@ -165,7 +165,7 @@ class Timeline(Exploration):
         self._hand_over(task)
 
     def _hand_over(self, task: Runner) -> None:
-        to = self._choose([task, *self._runnable()])
+        to = self._choose([task, *self._woken()])
         if to is not task:
             self.switch(task, to)
 

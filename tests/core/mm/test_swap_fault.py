@@ -6,6 +6,7 @@ import pytest
 
 from movable.mm import swapfile
 from movable.mm.memory import Memory
+from movable.mm.slowpath import alloc_pages
 from movable.mm.swapfile import Swap
 
 
@@ -31,11 +32,10 @@ def test_who_was_waited_for_may_be_back_or_gone(monkeypatch: pytest.MonkeyPatch)
     memory = Memory.blank(256)
     swap = Swap(memory, Attic())
     swap.slots[swap.device.store(7)] = 7
-    take = swapfile.alloc_pages
 
     def slowly(*arguments: int) -> int:
         swap.forget([0])
-        return take(*arguments)  # type: ignore[arg-type]
+        return alloc_pages(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(swapfile, "alloc_pages", slowly)
     memory.drain_all_pages()
