@@ -78,7 +78,13 @@ class Timeline(Exploration):
         :raises Exception: whatever a task raised.
         """
         self._foreground = len(work)
-        self.run([*work, *background], self)
+        for clock, _ in self._clocks:
+            clock.driven = True
+        try:
+            self.run([*work, *background], self)
+        finally:
+            for clock, _ in self._clocks:
+                clock.driven = False
 
     @property
     def over(self) -> bool:
