@@ -31,6 +31,10 @@ LETTERS = {
 }
 
 
+MOVE = ("free", "per-CPU", "anonymous", "page cache")
+"""Owners that no block has to keep."""
+
+
 class Span(NamedTuple):
     """Where a zone lies."""
 
@@ -102,6 +106,16 @@ class Snapshot:
         shares = {name: Share(*map(int, numbers)) for name, *numbers in rows}
         del shares["hole"], shares["free"]
         return {name: share for name, share in shares.items() if share.pages}
+
+    def alone(self, owner: str) -> int:
+        """Pageblocks in which *owner* has pages, and otherwise only ordinary users have: what a
+        block costs that its pages cannot move."""
+        if owner not in self.names:
+            return 0
+        counts = count(self.codes, self.pageblock_order, len(self.names))
+        others = [n for n, name in enumerate(self.names) if name not in (*MOVE, owner)]
+        alone = (counts[:, others] == 0).all(1) & (counts[:, self.names.index(owner)] > 0)
+        return int(alone.sum())
 
     @property
     def free_pages(self) -> int:

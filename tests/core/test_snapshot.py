@@ -62,3 +62,12 @@ def test_owners_have_letters_of_their_own() -> None:
 def test_a_snapshot_says_in_one_line_what_it_is() -> None:
     """For notebooks and failures."""
     assert repr(drawn("....a...")) == "<Snapshot [8 frames, 1 free pageblocks]>"
+
+
+def test_an_owner_is_alone_where_all_others_can_move() -> None:
+    """A block that it shares with the kernel, or with another driver, would not be free."""
+    snapshot = drawn("ab.." + "b..." + "bk.." + "a..." + "kk..")
+
+    assert snapshot.alone("balloon") == 2
+    assert snapshot.alone("kernel") == 1
+    assert snapshot.alone("nobody") == 0

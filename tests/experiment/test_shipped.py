@@ -143,3 +143,57 @@ def test_memory_is_the_better_the_more_drivers_pages_move(results: dict[str, Res
     assert runs["both-move"] > runs["neither-moves"]
     assert runs["both-move"] >= max(runs["gpu-pinned"], runs["zram-pinned"])
     assert min(runs["gpu-pinned"], runs["zram-pinned"]) >= runs["neither-moves"]
+
+
+def test_blame_says_what_moving_would_bring_and_that_it_does_not_add_up(
+    results: dict[str, Result],
+) -> None:
+    """Blocks in which one driver is alone; most have pages of two."""
+    runs = {run.variant: run.measures for run in results["who-blocks-order-9"].runs}
+    none, all_move = runs["none-moves"], runs["all-move"]["huge_pages"]
+
+    gains = {}
+    for driver in ("balloon", "gpu", "zram"):
+        gains[driver] = runs[f"{driver}-moves"]["huge_pages"] - none["huge_pages"]
+        assert gains[driver] == pytest.approx(none[f"{driver}.alone"], abs=3)
+        assert none[f"{driver}.in_the_way"] > 3 * gains[driver] >= 0
+    assert all_move - none["huge_pages"] > 2 * sum(gains.values())
+
+
+def test_a_slow_host_and_a_long_pin_are_in_the_way_of_others(results: dict[str, Result]) -> None:
+    """Each in its own way; small blocks notice neither."""
+    runs = {run.variant: run for run in results["slow-host-long-pin"].runs}
+    measures = {name: run.measures for name, run in runs.items()}
+    quick, slow, pinned = (measures[name] for name in ("quick", "slow-host", "long-pin"))
+
+    assert slow["balloon.again"] > 4 * quick["balloon.again"] > 0
+    assert slow["time.guest.p95"] > 20 * quick["time.guest.p95"]
+    assert pinned["gpu.refused"] > quick["gpu.refused"]
+    assert list(runs["long-pin"].outcome.causes["gpu"]) == ["the kernel has mapped it"]
+    assert quick["served.thp"] > pinned["served.thp"]
+    assert {one["served.buffers"] for one in measures.values()} == {1}
+
+
+def test_movable_pages_bring_nothing_to_those_who_want_others_blocks(
+    results: dict[str, Result],
+) -> None:
+    """In a short time; and only who can be asked takes compactors' time."""
+    runs = {run.variant: run.measures for run in results["embedded-mix"].runs}
+
+    assert {one["served.fork"] for one in runs.values()} == {1}
+    assert runs["movable"]["served.camera"] <= runs["pinned"]["served.camera"]
+    assert (runs["movable"]["hooks.gpu"] > 0, runs["gpu-pinned"]["hooks.gpu"]) == (True, 0)
+    assert runs["pinned"]["hooks.zram"] == 0
+
+
+def test_who_may_not_use_cma_takes_memory_from_those_who_cannot(
+    results: dict[str, Result],
+) -> None:
+    """The kernel's requests fail, and nothing can be swapped to a zram that cannot grow."""
+    runs = {run.variant: run.measures for run in results["embedded-cma"].runs}
+    allowed, banned = runs["allowed"], runs["banned"]
+
+    assert allowed["served.kernel"] > banned["served.kernel"] + 0.2
+    assert allowed["vmstat.pswpout"] > 5 * banned["vmstat.pswpout"]
+    assert allowed["out_of_memory.apps"] < banned["out_of_memory.apps"]
+    assert allowed["vmstat.allocstall"] < banned["vmstat.allocstall"]

@@ -49,6 +49,8 @@ class Declared:
     costs: Mapping[str, int] = field(default_factory=dict)
     """Label of a point to the nanoseconds that it takes to get there from the one before, for
     orders as they are likely on a machine; what is not told takes as long as a cold cache line."""
+    sleeps: Sequence[str] = ()
+    """Of these labels, those of answers that are waited for asleep, with the CPU left to others."""
 
     @classmethod
     def of(cls, driver: type[Any], contract: object = None) -> Declared:
@@ -75,6 +77,7 @@ class Declared:
         _known(f"{place}.expected_failures", self.expected_failures, (*checks, *RULES))
         named = [name for name in (self.teardown, self.worker, self.shrinker) if name]
         _known(place, named, operations(driver))
+        _known(f"{place}.sleeps", self.sleeps, self.costs)
 
     def teardown_of(self, driver: type[Any]) -> str | None:
         """The name of the operation that ends the device."""

@@ -14,11 +14,11 @@ from pydantic import BaseModel, ValidationError
 
 from movable import registry
 from movable.errors import BadInput, MovableError, hint
-from movable.experiment import model, regions
+from movable.experiment import costs, model, regions
 from movable.experiment.blame import naming
 from movable.experiment.mistakes import refused
 from movable.experiment.seeds import derived
-from movable.experiment.steps import Step, Where, phases, steps, written
+from movable.experiment.steps import Step, Where, parts, phases, steps, written
 from movable.experiment.units import parse_pages
 from movable.machine import Machine
 from movable.observers.refusals import Refusals
@@ -53,9 +53,9 @@ class Plan:
             for (name, kind), config in zip(self.kinds.items(), self.configs.values(), strict=True)
         }
         for where, arguments in self.arguments.items():
-            phase = table
-            for index in where:
-                phase = phase["phases"][index]
+            phase: Any = table
+            for key, index in parts(where):
+                phase = phase[key][index]
             phase |= arguments
         return table
 
@@ -115,6 +115,7 @@ def plan(place: str, experiment: model.Experiment, inline: Kinds, variant: str =
     _can_swap(f"{place}: machine.swap", experiment.machine.swap, kinds)
     _known(f"{place}: observers.refusals.drivers", experiment.observers.refusals, kinds)
     regions.check(place, experiment)
+    costs.check(f"{place}: machine.costs", experiment.machine.costs, kinds)
     return Plan(place, experiment, kinds, configs, arguments, variant)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from movable.errors import AuditFailed
-from movable.experiment import curves, measures, model
+from movable.experiment import curves, durations, measures, model
 from movable.experiment.bench import Plan
 from movable.experiment.blame import naming
 from movable.experiment.memories import Origin
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from movable.machine import Machine
     from movable.snapshot import Snapshot
 
-ACTS = (model.Compact, model.Allocate, model.CmaAlloc, model.AllocContig)
+ACTS = (model.Compact, model.Allocate, model.CmaAlloc, model.AllocContig, model.Together)
 """Phases in which the VM works; "before" is the moment when the first of them begins."""
 
 DEFAULT_MEASURES = ("huge_pages", "pages_migrated", "pages_refused")
@@ -66,6 +66,7 @@ class Job:
             wanted = self.plan.experiment.measure or DEFAULT_MEASURES
             known = measures.measures(start, machine.drivers)
             known |= curves.measures(self.plan.experiment.phases)
+            known |= durations.measures(self.plan.experiment.phases, machine.drivers)
             measures.check(wanted, known, self.plan.place)
             observe(machine, self)
             history = _History(start, self.moments, Texts(self.proc, machine.memory))
@@ -81,7 +82,7 @@ class Job:
     ) -> tuple[measures.Outcome, dict[str, str] | None]:
         audit = None
         try:
-            self._phases(Stage(machine, self.seed), history, say)
+            self._phases(Stage(machine, self.seed, self.plan), history, say)
             with naming(f"{self.plan.place}: the audit", machine):
                 machine.audit()
         except AuditFailed as failure:
@@ -96,7 +97,7 @@ class Job:
             if isinstance(phase, ACTS):
                 history.acts(stage.machine)
             with naming(place, stage.machine):
-                done = stage.perform(step, self.plan.arguments.get(step.where, {}))
+                done = stage.perform(step)
             history.phases.append({"do": phase.do, **_named(step), **done})
             history.moment(stage.machine)
 

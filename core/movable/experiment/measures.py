@@ -2,7 +2,8 @@
 
 Plain names are listed in `MEASURES`. Beside them: `free_blocks.ORDER`, `unusable_index.ORDER`,
 `vmstat.COUNTER` (the change over the run), `OWNER.COLUMN` for every cell of the table of owners,
-`OWNER.blamed`, and `success.NAME` for requests that are followed from round to round (curves.py).
+`OWNER.alone` (blocks that would be free if this owner's pages could move), `OWNER.blamed`, and
+`success.NAME` for requests that are followed from round to round (curves.py).
 """
 
 from __future__ import annotations
@@ -127,6 +128,8 @@ def measures(snapshot: Snapshot, drivers: Iterable[str]) -> dict[str, Measure]:
         for column in (*PLACES, *CALLS):
             meaning = f"{column} of {owner}, as in the table of owners"
             known[f"{owner}.{column}"] = Measure(meaning, partial(_cell, owner, column))
+        meaning = f"pageblocks in which, of all that cannot be asked to move, only {owner} is"
+        known[f"{owner}.alone"] = Measure(meaning, partial(_alone, owner))
         meaning = f"places for a contiguous range that a page of {owner} spoilt"
         known[f"{owner}.blamed"] = Measure(meaning, partial(_blamed, owner))
     return known
@@ -172,6 +175,10 @@ def _counter(name: str, outcome: Outcome) -> int:
 
 def _cell(owner: str, column: str, outcome: Outcome) -> int:
     return outcome.owners().get(owner, {}).get(column, 0)
+
+
+def _alone(owner: str, outcome: Outcome) -> int:
+    return outcome.after.alone(owner)
 
 
 def _blamed(owner: str, outcome: Outcome) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -19,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from movable.experiment.units import Pages
+from movable.experiment.units import Flags, Nanoseconds, Pages
 from movable.gfp import MOBILITY, Gfp, parse_gfp_flags
 
 Kind = Literal["anon", "file", "kernel", "reclaimable"]
@@ -30,13 +29,6 @@ Amount = Annotated[Pages, Field(gt=0)]
 Seconds = Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)]
 
 
-def _known_flags(text: str) -> str:
-    parse_gfp_flags(text)
-    return text
-
-
-Flags = Annotated[str, AfterValidator(_known_flags)]
-"""GFP flags as they are written in C."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
@@ -87,6 +79,11 @@ class Machine(Table):
     """Memory taken at boot, from which `allocate` is served as long as it lasts."""
     real_bytes: bool = False
     """Pages carry bytes, for drivers that store some; that takes as much memory as is simulated."""
+    cpus: int = Field(default=2, ge=1, le=64)
+    """How many tasks of a `together` phase are at work at once."""
+    costs: dict[str, Nanoseconds] = {}
+    """What something takes in simulated time, instead of the default: a name of costs.py, or
+    INSTANCE.LABEL of what a driver declares."""
 
     @model_validator(mode="after")
     def _swap_needs_reclaim(self) -> Self:
@@ -321,20 +318,23 @@ def _kind_of_phase(value: Any) -> str | None:
     return "operation" if "." in do else do
 
 
-_Any: TypeAlias = (
+_InATask: TypeAlias = (
     Annotated[Fill, Tag("fill")]
     | Annotated[Drop, Tag("drop")]
     | Annotated[Churn, Tag("churn")]
     | Annotated[Touch, Tag("touch")]
     | Annotated[Wait, Tag("wait")]
-    | Annotated[Shape, Tag("shape")]
     | Annotated[Compact, Tag("compact")]
     | Annotated[Allocate, Tag("allocate")]
     | Annotated[Free, Tag("free")]
+    | Annotated[Operation, Tag("operation")]
+)
+_Any: TypeAlias = (
+    _InATask
+    | Annotated[Shape, Tag("shape")]
     | Annotated[CmaAlloc, Tag("cma_alloc")]
     | Annotated[CmaRelease, Tag("cma_release")]
     | Annotated[AllocContig, Tag("alloc_contig")]
-    | Annotated[Operation, Tag("operation")]
 )
 Once: TypeAlias = Annotated[_Any, Discriminator(_kind_of_phase)]
 
@@ -347,7 +347,31 @@ class Repeat(PhaseTable):
     phases: list[Once] = Field(min_length=1)
 
 
-Phase: TypeAlias = Annotated[_Any | Annotated[Repeat, Tag("repeat")], Discriminator(_kind_of_phase)]
+class Task(PhaseTable):
+    """One of those who are at work at the same time: rounds of the same phases."""
+
+    name: Name
+    phases: list[Annotated[_InATask, Discriminator(_kind_of_phase)]] = Field(min_length=1)
+    times: int | None = Field(default=None, ge=1)
+    """How many rounds; as many as there is time for when left out."""
+    interval: Seconds = 0
+    """From the beginning of one round to that of the next, which is not begun before the first has
+    ended. The first begins at a random time within one interval."""
+
+
+class Together(PhaseTable):
+    """Tasks and daemons at work at the same time, in simulated time."""
+
+    do: Literal["together"]
+    seconds: Annotated[Seconds, Field(gt=0)]
+    """After this time no round is begun any more."""
+    tasks: list[Task] = Field(min_length=1)
+
+
+Phase: TypeAlias = Annotated[
+    _Any | Annotated[Repeat, Tag("repeat")] | Annotated[Together, Tag("together")],
+    Discriminator(_kind_of_phase),
+]
 
 
 class Variant(Table):

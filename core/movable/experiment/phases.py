@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from movable.errors import BadInput, OutOfMemory
 from movable.experiment import model
+from movable.experiment.bench import Plan
 from movable.experiment.regions import Devices
 from movable.experiment.requests import Requests
 from movable.experiment.seeds import generator
 from movable.experiment.shape import free_blocks
 from movable.experiment.steps import Step
+from movable.experiment.together import Together
 from movable.machine import Machine
 from movable.mm.population import touch
 from movable.mm.swapfile import Swap
@@ -35,6 +37,7 @@ class Stage:
 
     machine: Machine
     seed: int
+    plan: Plan
     kept: dict[str, list[Pfns]] = field(default_factory=dict)
     """Pages of the kernel's kinds that `fill` took; they stay where they are."""
     devices: Devices = field(init=False)
@@ -43,9 +46,7 @@ class Stage:
     def __post_init__(self) -> None:
         self.devices, self.requests = Devices(self.machine), Requests(self.machine)
 
-    def perform(  # noqa: PLR0912  a branch for each phase
-        self, step: Step, arguments: dict[str, Any]
-    ) -> dict[str, Any]:
+    def perform(self, step: Step) -> dict[str, Any]:  # noqa: PLR0912  a branch for each phase
         """Do one step, and report what came of it."""
         phase, random = step.phase, generator(self.seed, "phase", *step.seeds)
         match phase:
@@ -75,8 +76,10 @@ class Stage:
                 done = self.devices.cma_release(phase)
             case model.AllocContig():
                 done = self.devices.alloc_contig(phase)
+            case model.Together():
+                done = Together(self, step, phase).run()
             case model.Operation():
-                answer = self.machine.do(phase.do, **arguments)
+                answer = self.machine.do(phase.do, **self.plan.arguments[step.where])
                 done = {"answer": answer if isinstance(answer, int | float | str) else None}
         return done
 
@@ -143,10 +146,10 @@ class Stage:
 
     def _take(self, kind: str, count: int) -> int:
         pfns = self.machine.memory.fill(VM_KINDS[kind], count)
-        if len(pfns) < count:
-            raise OutOfMemory(f"memory had {count - len(pfns)} pages too few of kind {kind}")
         if kind not in LRU:
             self.kept.setdefault(kind, []).append(pfns)
+        if len(pfns) < count:
+            raise OutOfMemory(f"memory had {count - len(pfns)} pages too few of kind {kind}")
         return len(pfns)
 
     def _drop(self, kind: str, share: float, random: np.random.Generator) -> int:

@@ -1,11 +1,13 @@
-"""Amounts as people write them: `"256 MiB"`, `"4096 pages"`, or a plain number of pages."""
+"""Amounts as people write them: `"256 MiB"`, `"4096 pages"`, a plain number of pages; `"40 us"`."""
 
 from __future__ import annotations
 
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from movable.gfp import parse_gfp_flags
 
 PAGE_SHIFT = 12
 """Sizes in an experiment are turned into pages of 4 KiB."""
@@ -43,6 +45,42 @@ def _whole(value: str, number: str, unit: str) -> int:
     return int(size) >> PAGE_SHIFT
 
 
+TIMES = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+
+
+def parse_ns(value: Any) -> Any:
+    """Nanoseconds that *value* means; what is not text is left to pydantic.
+
+    :raises ValueError: the text is no time.
+    """
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", value)
+    if match is None or match[2] not in TIMES:
+        raise ValueError(f'{value!r} is no time; write a number of ns or one such as "40 us"')
+    return round(float(match[1]) * TIMES[match[2]])
+
+
+Nanoseconds = Annotated[
+    int,
+    BeforeValidator(parse_ns),
+    Field(ge=0, le=10**12, json_schema_extra={"unit": "ns"}),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}]}),
+]
+"""A time, also written with its unit: "40 us"."""
+
+
+def known_flags(text: str) -> str:
+    """*text*, if it names GFP flags.
+
+    :raises ValueError: it does not.
+    """
+    parse_gfp_flags(text)
+    return text
+
+
+Flags = Annotated[str, AfterValidator(known_flags)]
+"""GFP flags as they are written in C."""
 Pages = Annotated[
     int,
     BeforeValidator(parse_pages),

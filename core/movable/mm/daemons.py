@@ -43,10 +43,14 @@ class Daemons:
             return
         while seconds >= self.next_look:
             seconds -= self.next_look
-            self._look()
+            self.look()
         self.next_look -= seconds
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Compact what has become too fragmented; `next_look` is when to do so again.
+
+        :raises ContractViolation: a driver broke a promise.
+        """
         self.memory.event_buffer.make_room()
         helped = self.memory.kcompactd.check_fragmentation()
         self.next_look = HPAGE_FRAG_CHECK_INTERVAL if helped else AFTER_FAILURE

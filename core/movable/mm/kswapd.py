@@ -1,7 +1,7 @@
 """The reclaim daemon (mm/vmscan.c, v6.1): who wakes it, until when it works, whom it wakes (K-2).
 
-Outside a race its work is done at once when it is woken, and before whoever woke it goes on; in
-Linux both run at the same time.
+Its work is done at once when it is woken, before whoever woke it goes on; in Linux both run at the
+same time. Where time is simulated, `Kswapd.in_background` is set, and a task calls :meth:`run`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ class Kswapd:
         self.order, self.highest_zoneidx = 0, -1
         """What it was asked for and has not begun with."""
         self.running = False
+        self.in_background = False
+        """A task of its own does the work."""
+        self.awake = False
 
     def __repr__(self) -> str:
         state = "hopeless" if self.failures >= MAX_RECLAIM_RETRIES else "asleep"
@@ -49,7 +52,13 @@ class Kswapd:
             if not gfp & Gfp.DIRECT_RECLAIM:
                 self.memory.kcompactd.wakeup(order, highest_zoneidx)
             return
-        self.running = True
+        self.awake = True
+        if not self.in_background:
+            self.run()
+
+    def run(self) -> None:
+        """Do what it was woken for, then sleep (kswapd())."""
+        self.awake, self.running = False, True
         try:
             with self.vmscan.no_reclaim():
                 self._work()
@@ -64,7 +73,7 @@ class Kswapd:
         return not boosted and self.balanced(order, highest_zoneidx)
 
     def _work(self) -> None:
-        """Reclaim until it can sleep (kswapd())."""
+        """Reclaim until it can sleep."""
         asleep, highest = False, self.highest_zoneidx
         while not asleep:
             highest = highest if self.highest_zoneidx < 0 else self.highest_zoneidx

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from movable.errors import AuditFailed, OutOfMemory
 from movable.gfp import GFP_HIGHUSER_MOVABLE
+from movable.mm import page_alloc
 from movable.mm.population import dress_anon
 from movable.mm.slowpath import alloc_pages
 
@@ -62,13 +63,18 @@ class Swap:
     def fault(self, slot: int) -> int:
         """The user of a swapped page touches it: the frame in which it is now (do_swap_page()).
 
+        -1 if it has come back, or its user has gone, while a page was found for it.
+
         :raises OutOfMemory: there is no page to put it in; it stays where it is.
         :raises AuditFailed: it reads other than it was written.
         """
         pfn = alloc_pages(self.memory, GFP_HIGHUSER_MOVABLE, 0)
         if pfn < 0:
             raise OutOfMemory("no page for one that is to be swapped in")
-        content = self.slots.pop(slot)
+        content = self.slots.pop(slot, None)
+        if content is None:
+            self.memory.engine.call(page_alloc.free_pages, pfn, 0)
+            return -1
         read = self.device.load(slot)
         self.full = False
         self.memory.vmscan.events["pswpin"] += 1
@@ -80,6 +86,6 @@ class Swap:
     def forget(self, slots: Iterable[int]) -> None:
         """The users of these pages have exited (free_swap_and_cache())."""
         for slot in slots:
-            del self.slots[slot]
-            self.device.free(slot)
-            self.full = False
+            if self.slots.pop(slot, None) is not None:
+                self.device.free(slot)
+                self.full = False

@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from movable.experiment.record import Result, Run
-from movable.report import curves, tables
+from movable.report import curves, tables, together
 from movable.report import map as maps
 
 WIDTH = 100
@@ -52,6 +52,10 @@ def _parts(run: Run, console: Console, full: bool) -> list[RenderableType]:
         parts += ["", tables.causes(run.outcome)]
     if any("ranges" in phase for phase in run.outcome.phases):
         parts += ["", tables.ranges(run.outcome)]
+    for phase in run.outcome.phases:
+        if phase["do"] == "together":
+            parts += ["", together.tasks(phase)]
+            parts += ["", together.waits(phase)] if phase["stalled"] else []
     if full:
         parts += ["", tables.free_blocks(before, after), "", tables.counters(run.outcome)]
     return parts

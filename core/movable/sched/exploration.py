@@ -165,7 +165,7 @@ class Exploration:
             self._still_there(task)
         if self.steps > self.most_steps:
             self._goes_on(task)
-        runnable = [other for other in self.queue if other.runnable]
+        runnable = self._runnable()
         if runnable:
             self.switch(task, self._pick(task, task.at, runnable))
 
@@ -174,7 +174,7 @@ class Exploration:
         self.steps += 1
         if self.abandoning:
             self._still_there(task)
-        runnable = [other for other in self.queue if other.runnable]
+        runnable = self._runnable()
         if not runnable:
             self.fail(self._deadlock())
         self.waiting += 1
@@ -220,7 +220,7 @@ class Exploration:
         if not queue:
             self.hub.switch()
             return
-        runnable = [other for other in queue if other.ready is None or other.ready()]
+        runnable = self._runnable()
         if not runnable:
             self.error = self._deadlock()
             self.hub.switch()
@@ -230,6 +230,10 @@ class Exploration:
         tasks.here = to
         tasks.switches += 1
         to.greenlet.switch()
+
+    def _runnable(self) -> list[Runner]:
+        """Who could run instead, who came first, first."""
+        return [other for other in self.queue if other.ready is None or other.ready()]
 
     def _pick(self, task: Runner | None, label: str, runnable: list[Runner]) -> Runner:
         if len(runnable) == 1:

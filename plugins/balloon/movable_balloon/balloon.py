@@ -57,7 +57,8 @@ class Balloon(BalloonDevInfo, Queues):
             "refused": "isolate_page takes every page that is on the list",
             "freed_while_isolated": "deflation takes listed pages, and isolated ones are not",
         }
-        costs: ClassVar = {"host told": 40_000}
+        costs: ClassVar = {"host told": 40_000, "page enqueued": 1_950, "page dequeued": 1_000}
+        sleeps = ("host told",)
 
     def __init__(self, memory: Memory, config: BalloonConfig | None = None) -> None:
         self.memory, self.config = memory, config or self.Config()
