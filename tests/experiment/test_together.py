@@ -182,8 +182,8 @@ class Greedy(Shelf):
     def grow(self) -> None:
         """A large block, which may be compacted for."""
         with self.big_lock:
-            pfn = self.memory.alloc_pages(GFP_KERNEL, 6)  # type: ignore[attr-defined]
-            self.memory.free_pages(pfn, 6)  # type: ignore[attr-defined]
+            pfn = self.memory.alloc_pages(GFP_KERNEL, 6)
+            self.memory.free_pages(pfn, 6)
 
     @hookimpl
     def migratepage(
