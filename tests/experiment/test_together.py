@@ -48,6 +48,11 @@ def together(one: Run) -> dict[str, Any]:
     return one.outcome.phases[-1]
 
 
+IN_PIECES: list[dict[str, Any]] = [
+    {"do": "fill", "until_used": 0.97, "kind": "file"},
+    {"do": "drop", "share": 0.5},
+    {"do": "shelf.store", "count": 200},
+]
 COMPACTS = {"name": "cpu0", "phases": [{"do": "compact"}], "interval": 0.02}
 ASKS = {
     "name": "asks",
@@ -171,6 +176,20 @@ def test_who_waits_for_a_drivers_lock_is_told_with_the_driver() -> None:
     assert slow["hooks.shelf"] >= slow["stalled.cpu0"]
 
 
+@pytest.mark.parametrize("latency", [40_000, 400_000])
+def test_a_move_takes_as_long_as_what_the_driver_waits_for_on_its_timer(latency: int) -> None:
+    """Of an idle balloon: two messages to the host, which sets a timer to answer by."""
+    asked = table({**COMPACTS, "times": 1}, seconds=1, measure=["hooks.balloon"])
+    asked["drivers"] = {"balloon": {"latency": latency}}
+    asked["machine"]["costs"] = {"balloon.host told": 0}
+    asked["phases"][:3] = [*IN_PIECES[:2], {"do": "balloon.inflate", "count": 200}]
+
+    [one] = run(asked).runs
+    moved = one.outcome.owners()["balloon"]["migrated"]
+    assert moved > 50
+    assert one.measures["hooks.balloon"] / moved == pytest.approx(2 * latency, rel=0.1, abs=7_000)
+
+
 class Greedy(Shelf):
     """Allocates with GFP_KERNEL under the lock that moving its pages needs, and waits for it."""
 
@@ -194,11 +213,6 @@ class Greedy(Shelf):
 
 
 GROWS = {"name": "user", "times": 1, "phases": [{"do": "shelf.grow"}]}
-IN_PIECES: list[dict[str, Any]] = [
-    {"do": "fill", "until_used": 0.97, "kind": "file"},
-    {"do": "drop", "share": 0.5},
-    {"do": "shelf.store", "count": 200},
-]
 
 
 def test_allocating_under_the_lock_that_migration_needs_is_named() -> None:
