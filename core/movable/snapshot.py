@@ -6,12 +6,14 @@ is not free has somebody in the way.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from movable.mm import views
 
 if TYPE_CHECKING:
     from movable.mm.memory import Memory
@@ -69,6 +71,11 @@ class Snapshot:
     """What happened to each owner's pages so far; keys as in `MappingStats`."""
     causes: dict[str, dict[str, int]]
     """Why each driver refused or failed so far, in its own words."""
+    pageblocks: dict[str, int] = field(default_factory=dict)
+    """How many pageblocks there are of each migratetype (/proc/pagetypeinfo)."""
+    fallbacks: dict[tuple[str, str], int] = field(default_factory=dict)
+    """By type wanted and type found: how often a part of a pageblock was taken from another type's
+    list so far (mm_page_alloc_extfrag events that are fragmenting)."""
 
     def __repr__(self) -> str:
         return f"<Snapshot [{len(self.codes)} frames, {self.huge_pages} free pageblocks]>"
@@ -94,6 +101,8 @@ class Snapshot:
             vmstat=memory.all_vm_events(),
             calls={**memory.lru_stats, **mappings},
             causes={mapping.name: dict(mapping.causes) for mapping in memory.mappings},
+            pageblocks=views.pageblocks(memory),
+            fallbacks=views.fallbacks(memory),
         )
 
     @cached_property

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from movable.errors import BadInput
-from movable.experiment import model
+from movable.experiment import machine_table
 from movable.experiment.memories import Origin, samples
 
 
 def origin(place: str = "my.toml", **machine: Any) -> Origin:
     """What a `[machine]` table leads to."""
-    return Origin.of(place, model.Machine.model_validate(machine))
+    return Origin.of(place, machine_table.Machine.model_validate(machine))
 
 
 def test_an_empty_memory_has_the_size_asked_for() -> None:

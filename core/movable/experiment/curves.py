@@ -43,9 +43,14 @@ def success(outcome: Outcome, name: str) -> list[float]:
 
 
 def measures(phases: Iterable[model.Phase]) -> dict[str, Measure]:
-    """The end of each curve, as a measure."""
+    """The end of each curve, and what came of requests that are made once, as measures."""
+    listed = list(phases)
     meaning = "share of requests served whole in the last round"
-    return {f"success.{name}": Measure(meaning, partial(_last, name)) for name in names(phases)}
+    last = {f"success.{name}": Measure(meaning, partial(_last, name)) for name in names(listed)}
+    once = (one.name for one in listed if isinstance(one, model.Allocate) and one.name)
+    meaning = "share of requests served whole, all rounds together"
+    named = dict.fromkeys([*once, *names(listed)])
+    return {f"served.{name}": Measure(meaning, partial(_served, name)) for name in named} | last
 
 
 def curves(runs: Sequence[Run], name: str) -> dict[str, Curve]:
@@ -114,6 +119,10 @@ def _share(phases: Sequence[Mapping[str, Any]]) -> float:
     answers = ("allocated", "failed", "in_single_pages")
     asked = sum(phase.get(answer, 0) for phase in phases for answer in answers)
     return sum(phase["allocated"] for phase in phases) / asked if asked else 0.0
+
+
+def _served(name: str, outcome: Outcome) -> float:
+    return round(_share([one for one in outcome.phases if one.get("name") == name]), 4)
 
 
 def _last(name: str, outcome: Outcome) -> float:

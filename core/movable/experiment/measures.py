@@ -1,9 +1,10 @@
 """What an experiment can measure: one number per run, each with a name that a file may use.
 
 Plain names are listed in `MEASURES`. Beside them: `free_blocks.ORDER`, `unusable_index.ORDER`,
-`vmstat.COUNTER` (the change over the run), `OWNER.COLUMN` for every cell of the table of owners,
-`OWNER.alone` (blocks that would be free if this owner's pages could move), `OWNER.blamed`, and
-`success.NAME` for requests that are followed from round to round (curves.py).
+`vmstat.COUNTER` (the change over the run), `fallbacks.TYPE`, `pageblocks.TYPE`, `OWNER.COLUMN` for
+every cell of the table of owners, `OWNER.alone` (blocks that would be free if this owner's pages
+could move), `OWNER.blamed`, and `success.NAME` for requests that are followed from round to round,
+`served.NAME` for all that were made (curves.py).
 """
 
 from __future__ import annotations
@@ -46,6 +47,15 @@ class Outcome:
     def vmstat(self) -> dict[str, int]:
         """How much each counter grew over the run."""
         return {name: n - self.start.vmstat[name] for name, n in self.after.vmstat.items()}
+
+    def fallbacks(self, wanted: str | None = None, found: str | None = None) -> int:
+        """How often a request for *wanted* mixed a pageblock of *found* during the run; any type
+        where none is given."""
+        return sum(
+            count - self.start.fallbacks[types]
+            for types, count in self.after.fallbacks.items()
+            if wanted in (None, types[0]) and found in (None, types[1])
+        )
 
     @property
     def causes(self) -> dict[str, dict[str, int]]:
@@ -106,6 +116,10 @@ MEASURES = {
         "requests of the allocate phases that waited for reclaim or compaction",
         lambda o: sum(p.get("stalls", 0) for p in o.phases),
     ),
+    "fallbacks": Measure(
+        "parts of pageblocks taken from another type's list (extfrag events below pageblock order)",
+        Outcome.fallbacks,
+    ),
     "pages_migrated": Measure("successful migrations, all owners", _all("migrated")),
     "pages_refused": Measure("refused isolations, all owners", _all("refused")),
     "migrate_again": Measure("answers -EAGAIN, all owners", _all("again")),
@@ -124,6 +138,13 @@ def measures(snapshot: Snapshot, drivers: Iterable[str]) -> dict[str, Measure]:
     for counter in snapshot.vmstat:
         meaning = f"growth of {counter} in /proc/vmstat"
         known[f"vmstat.{counter}"] = Measure(meaning, partial(_counter, counter))
+    for name in snapshot.pageblocks:
+        meaning = f"pageblocks of type {name} at the end"
+        known[f"pageblocks.{name}"] = Measure(meaning, partial(_pageblocks, name))
+    for wanted, found in snapshot.fallbacks:
+        for short, types in ((wanted, (wanted, None)), (f"{wanted}.{found}", (wanted, found))):
+            meaning = f"fallbacks of {wanted} requests" + (f" to {found}" if types[1] else "")
+            known[f"fallbacks.{short}"] = Measure(meaning, partial(_fallbacks, *types))
     for owner in dict.fromkeys([*snapshot.names[FREE + 1 :], *drivers]):
         for column in (*PLACES, *CALLS):
             meaning = f"{column} of {owner}, as in the table of owners"
@@ -171,6 +192,14 @@ def _free_blocks(order: int, outcome: Outcome) -> int:
 
 def _counter(name: str, outcome: Outcome) -> int:
     return outcome.vmstat[name]
+
+
+def _pageblocks(name: str, outcome: Outcome) -> int:
+    return outcome.after.pageblocks[name]
+
+
+def _fallbacks(wanted: str, found: str | None, outcome: Outcome) -> int:
+    return outcome.fallbacks(wanted, found)
 
 
 def _cell(owner: str, column: str, outcome: Outcome) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from movable.errors import BadInput, hint
-from movable.experiment import model
+from movable.experiment import machine_table
 from movable.experiment.units import size
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ class Origin:
     """Where the memories of a variant come from: every run gets one of its own."""
 
     place: str
-    machine: model.Machine
+    machine: machine_table.Machine
     path: Path | None
     content: bytes | None = field(default=None, repr=False)
     """What the file at *path* holds, when this goes where the file is not."""
 
     @classmethod
-    def of(cls, place: str, machine: model.Machine) -> Origin:
+    def of(cls, place: str, machine: machine_table.Machine) -> Origin:
         """Find what *machine* starts from.
 
         :raises BadInput: it names a recording that does not exist.
@@ -78,7 +78,7 @@ class Origin:
 
     def _blank(self) -> Memory:
         from movable.mm.memory import Memory
-        from movable.mm.profile import profile
+        from movable.mm.profile import profile, with_rules
 
         machine = self.machine
         zones = machine.zones or {}
@@ -87,7 +87,7 @@ class Origin:
                 machine.memory or sum(zones.values()),
                 *zones.items(),
                 pageblock_order=machine.pageblock_order or PAGEBLOCK_ORDER,
-                profile=profile(machine.profile),
+                profile=with_rules(profile(machine.profile), machine.rules),
             )
         except BadInput as error:
             where = f"{self.place}: machine: {error.place}"

@@ -96,9 +96,11 @@ class Stage:
         return {"pages": wanted - left}
 
     def drop(self, phase: model.Drop, random: np.random.Generator) -> dict[str, Any]:
-        """Give a random share back, in random order."""
+        """Give a share back: a random one, in random order, or one spread evenly, from below."""
         kinds = [phase.kind] if phase.kind else list(VM_KINDS)
-        return {"pages": sum(self._drop(kind, phase.share, random) for kind in kinds)}
+        if not phase.evenly:
+            return {"pages": sum(self._drop(kind, phase.share, random) for kind in kinds)}
+        return {"pages": sum(self._leave(k, self._evenly(k, phase.share)) for k in kinds)}
 
     def churn(self, phase: model.Churn, random: np.random.Generator) -> dict[str, Any]:
         """Drop and fill, round after round; each kind gets back what it lost, in random order."""
@@ -154,13 +156,23 @@ class Stage:
 
     def _drop(self, kind: str, share: float, random: np.random.Generator) -> int:
         leaving, swapped = self._share(kind, share, random)
+        self._leave(kind, leaving)
+        if swapped:
+            self._swap.forget(swapped)
+        return len(leaving) + len(swapped)
+
+    def _leave(self, kind: str, leaving: Pfns) -> int:
         if kind not in LRU:
             pfns = self._pages(kind)
             self.kept[kind] = [pfns[~np.isin(pfns, leaving)]]
         self.machine.memory.drop(leaving)
-        if swapped:
-            self._swap.forget(swapped)
-        return len(leaving) + len(swapped)
+        return len(leaving)
+
+    def _evenly(self, kind: str, share: float) -> Pfns:
+        """A share of the pages of *kind* in memory: the same of any stretch of them."""
+        pfns = np.sort(self._pages(kind))
+        due = np.floor(np.arange(len(pfns) + 1) * share)
+        return pfns[np.diff(due) > 0]
 
     def _share(
         self, kind: str, share: float, random: np.random.Generator

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from movable.errors import BadInput, hint
-from movable.experiment import model
+from movable.experiment import machine_table, model
 from movable.experiment.steps import phases, written
 from movable.experiment.units import size
 from movable.machine import Machine
@@ -17,8 +17,8 @@ from movable.mm.contig_range import ContigPages
 
 
 def region_of(
-    place: str, machine: model.Machine, phase: model.CmaAlloc | model.CmaRelease
-) -> model.Region:
+    place: str, machine: machine_table.Machine, phase: model.CmaAlloc | model.CmaRelease
+) -> machine_table.Region:
     """The CMA region that *phase* is about.
 
     :raises BadInput: there is none, or none of this name, or it is not said which.

@@ -35,13 +35,15 @@ def fallback_type(migratetype: int, choice: int) -> int:
 
 
 @compiled
-def can_steal_fallback(node: Array, order: int, migratetype: int) -> bool:
-    """A block of *order* justifies taking its whole pageblock over."""
-    return bool(
-        order >= node[0]["pageblock_order"] // 2
-        or migratetype == RECLAIMABLE
-        or migratetype == UNMOVABLE
-    )
+def can_steal_fallback(node: Array, order: int, migratetype: int, wanted: int) -> bool:
+    """A block of *order*, for a request of order *wanted*, justifies taking its whole pageblock
+    over."""
+    small = wanted < node[0]["steals_for_unmovable_from"]
+    if migratetype == UNMOVABLE and small and order < node[0]["pageblock_order"]:
+        return False
+    if order >= node[0]["pageblock_order"] // 2 or migratetype == RECLAIMABLE:
+        return True
+    return bool(migratetype == UNMOVABLE and node[0]["unmovable_steals_whole"])
 
 
 @compiled
@@ -117,6 +119,8 @@ def steal_suitable_fallback(
             alike = movable
             if migratetype != MOVABLE:
                 alike = size - free - movable if old == MOVABLE else 0
+            if not node[0]["counts_movable_pages"]:
+                alike = 0
             if free:
                 if free + alike >= size // 2:
                     set_block_type(pageblock, node, pfn, migratetype)
@@ -148,14 +152,17 @@ def rmqueue_fallback(
             break
     if chosen < 0:
         return False
-    if not can_steal_fallback(node, chosen, migratetype) and chosen > order:
+    whole = can_steal_fallback(node, chosen, migratetype, order)
+    smallest = migratetype == MOVABLE and node[0]["small_steals_for_movable"]
+    if smallest and not whole and chosen > order:
         for o in range(order, node[0]["max_order"]):
             source = find_suitable_fallback(mem_map, zone, z, o, migratetype)
             if source >= 0:
                 chosen = o
                 break
     pfn = int(mem_map[free_list(zone, z, chosen, source)]["next"])
-    whole = can_steal_fallback(node, chosen, migratetype)
+    if chosen < node[0]["pageblock_order"]:
+        node[0]["fallbacks"][migratetype, source] += 1
     steal_suitable_fallback(mem_map, zone, pageblock, node, z, pfn, alloc_flags, migratetype, whole)
     return True
 

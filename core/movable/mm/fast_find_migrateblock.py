@@ -29,7 +29,7 @@ def freelist_scan_limit(cc: Array) -> int:
 def may_search_sources(zone: Array, node: Array, cc: Array) -> bool:
     """Only at the start of a block, for large orders, and not for small unmovable requests."""
     pfn = cc[0]["migrate_pfn"]
-    if cc[0]["ignore_skip_hint"]:
+    if cc[0]["ignore_skip_hint"] or not cc[0]["fast_search"]:
         return False
     if pfn != zone[cc[0]["zone"]]["start_pfn"] and pfn != block_start(node, pfn):
         return False
@@ -77,7 +77,8 @@ def fast_find_migrateblock(
         return reinit_migrate_pfn(cc)
     update_fast_start_pfn(cc, found)
     cc[0]["fast_search_fail"] = 0
-    set_block_skip(pageblock, node, found)
+    if cc[0]["fast_search_marks_block"]:
+        set_block_skip(pageblock, node, found)
     return max(block_start(node, found), int(zone[z]["start_pfn"]))
 
 

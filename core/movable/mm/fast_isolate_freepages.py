@@ -82,7 +82,7 @@ def fast_isolate_freepages(
 
     If there is none, a scan that has just begun starts at the highest block seen.
     """
-    if cc[0]["order"] <= 0:
+    if cc[0]["order"] <= 0 or not cc[0]["fast_search"]:
         return
     z = cc[0]["zone"]
     limit = at_least_one(cc, freelist_scan_limit(cc) >> 1)

@@ -10,22 +10,30 @@ from typing import Any
 
 from movable.mm.buddy import flags_order
 from movable.mm.compiled import compiled
+from movable.mm.fallback import move_freepages_block
 from movable.mm.fast_isolate_freepages import fast_isolate_freepages
 from movable.mm.isolate_freepages_block import isolate_freepages_block, split_map_pages
 from movable.mm.list import list_add, list_del, list_empty
-from movable.mm.mm_types import CMA, COMPACT_CLUSTER_MAX, COMPACTION_ALLOC, MIGRATE_ASYNC, MOVABLE
+from movable.mm.mm_types import (
+    CMA,
+    COMPACT_CLUSTER_MAX,
+    COMPACTION_ALLOC,
+    MIGRATE_ASYNC,
+    MOVABLE,
+    UNMOVABLE,
+)
 from movable.mm.page_alloc import free_pages
-from movable.mm.pageblock import block_type, pageblock_pfn_to_page
+from movable.mm.pageblock import block_type, pageblock_pfn_to_page, set_block_type
 from movable.mm.skip_hints import isolation_suitable, update_pageblock_skip
 from movable.mm.swap import put_page
-from movable.page_flags import PG_buddy
+from movable.page_flags import PG_buddy, PG_lru
 
 Array = Any
 
 
 @compiled
 def suitable_migration_target(
-    mem_map: Array, pageblock: Array, node: Array, cc: Array, pfn: int
+    mem_map: Array, zone: Array, pageblock: Array, node: Array, cc: Array, pfn: int
 ) -> bool:
     """A block of movable type that is not one large free block, judged by its first frame *pfn*.
 
@@ -37,7 +45,25 @@ def suitable_migration_target(
     if cc[0]["ignore_block_suitable"]:
         return True
     migratetype = block_type(pageblock, node, pfn)
+    if migratetype == UNMOVABLE and cc[0]["rescues_pageblocks"]:
+        return rescue_pageblock(mem_map, zone, pageblock, node, cc[0]["zone"], pfn)
     return migratetype == MOVABLE or migratetype == CMA
+
+
+@compiled
+def rescue_pageblock(
+    mem_map: Array, zone: Array, pageblock: Array, node: Array, z: int, pfn: int
+) -> bool:
+    """Make the block that begins at *pfn* movable if only free and LRU pages are in it.
+
+    As in 3.5-rc (commit 5ceb9ce6fe94), where asynchronous runs for movable pages did not.
+    """
+    for page in range(pfn, pfn + (1 << int(node[0]["pageblock_order"]))):
+        if mem_map[page]["refcount"] and not int(mem_map[page]["flags"]) & PG_lru:
+            return False
+    set_block_type(pageblock, node, pfn, MOVABLE)
+    move_freepages_block(mem_map, zone, node, z, pfn, MOVABLE)
+    return True
 
 
 @compiled
@@ -71,7 +97,7 @@ def scan_for_freepages(
     while start >= low:
         if (
             pageblock_pfn_to_page(mem_map, zone, node, z, start, end)
-            and suitable_migration_target(mem_map, pageblock, node, cc, start)
+            and suitable_migration_target(mem_map, zone, pageblock, node, cc, start)
             and isolation_suitable(pageblock, node, cc, start)
         ):
             pfn, isolated = isolate_freepages_block(

@@ -140,6 +140,7 @@ NODE = np.dtype(
         ("nr_isolated", "i8", (2,)),
         ("lru_stats", "i8", (2, len(LRU_STATS))),
         ("vm", "i8", (len(VM_EVENTS),)),
+        ("fallbacks", "i8", (3, 3)),
         ("trace_count", "i8"),
         ("trace_limit", "i8"),
         ("fault", "i8"),
@@ -159,12 +160,20 @@ NODE = np.dtype(
         # The profile's fields of the same names.
         ("three_pcp_lists", "i8"),
         ("migration_events", "i8"),
+        ("avoids_mixing", "i8"),
+        ("boosts_watermarks", "i8"),
+        ("counts_movable_pages", "i8"),
+        ("small_steals_for_movable", "i8"),
+        ("steals_for_unmovable_from", "i8"),
+        ("unmovable_steals_whole", "i8"),
     ],
     align=True,
 )
 """The node (`pglist_data`): machine parameters, the running CPU, LRU lists, counters, sysctls.
 
-While `lru_disable_count` is not 0, no page waits in an LRU batch."""
+While `lru_disable_count` is not 0, no page waits in an LRU batch. `fallbacks` counts, by
+the type wanted and the type found, how often less than a pageblock was taken from another type's
+list: mm_page_alloc_extfrag events that are fragmenting."""
 
 COMPACT_CLUSTER_MAX = 32
 """Pages that compaction isolates before it migrates them."""
@@ -272,6 +281,9 @@ COMPACT_CONTROL = np.dtype(
         ("highest_may_be_low", "i8"),
         ("remaining_pages_failed", "i8"),
         ("drains_after_mapped_page", "i8"),
+        ("fast_search", "i8"),
+        ("fast_search_marks_block", "i8"),
+        ("rescues_pageblocks", "i8"),
     ],
     align=True,
 )

@@ -177,7 +177,7 @@ def alloc_pages_fast(
     while preferred > 0 and zone[preferred]["zone_idx"] > highest_zoneidx:
         preferred -= 1
     alloc_flags |= WMARK_LOW
-    if zone[preferred]["zone_idx"] == ZONE_NORMAL:
+    if zone[preferred]["zone_idx"] == ZONE_NORMAL and node[0]["avoids_mixing"]:
         alloc_flags |= ALLOC_NOFRAGMENT
     return get_page_from_freelist(
         mem_map, zone, pageblock, node, gfp, order, migratetype, highest_zoneidx, alloc_flags

@@ -125,13 +125,13 @@ def end_of_zone(zone: Array, node: Array, cc: Array) -> int:
 @compiled
 def page_of_order_free(mem_map: Array, zone: Array, node: Array, cc: Array) -> bool:
     """The request could be served now: of its own type, or by taking a pageblock over (CF-5)."""
-    z, migratetype = cc[0]["zone"], cc[0]["migratetype"]
+    z, migratetype, wanted = cc[0]["zone"], cc[0]["migratetype"], cc[0]["order"]
     for order in range(cc[0]["order"], node[0]["max_order"]):
         if not list_empty(mem_map, free_list(zone, z, order, migratetype)):
             return True
         if migratetype == MOVABLE and not list_empty(mem_map, free_list(zone, z, order, CMA)):
             return True
-        steals = can_steal_fallback(node, order, migratetype)
+        steals = can_steal_fallback(node, order, migratetype, wanted)
         if steals and find_suitable_fallback(mem_map, zone, z, order, migratetype) >= 0:
             return True
     return False

@@ -113,6 +113,20 @@ def buddyinfo(memory: Memory) -> dict[str, list[int]]:
     }
 
 
+def pageblocks(memory: Memory) -> dict[str, int]:
+    """How many pageblocks there are of each migratetype (/proc/pagetypeinfo)."""
+    types = np.bincount(memory.pageblock & t.BLOCK_TYPE, minlength=t.MIGRATE_TYPES)
+    return dict(zip(t.MIGRATETYPE_NAMES, types.tolist(), strict=True))
+
+
+def fallbacks(memory: Memory) -> dict[tuple[str, str], int]:
+    """By type wanted and type found: how often a part of a pageblock was taken from another type's
+    list so far."""
+    names, counts = t.MIGRATETYPE_NAMES, memory.node["fallbacks"][0]
+    types = range(t.MIGRATE_PCPTYPES)
+    return {(names[w], names[f]): int(counts[w, f]) for w in types for f in types if w != f}
+
+
 def unusable_index(counts: list[int], order: int) -> int:
     """Thousandths of the free memory that cannot serve a request of *order* (debugfs extfrag).
 

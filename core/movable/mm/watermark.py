@@ -99,6 +99,8 @@ def boost_watermark(zone: Array, node: Array, z: int) -> bool:
     """Raise the watermarks for a while because a pageblock got mixed (boost_watermark())."""
     block = 1 << node[0]["pageblock_order"]
     limit = zone[z]["watermark"][WMARK_HIGH] * WATERMARK_BOOST_FACTOR // 10000
+    if not node[0]["boosts_watermarks"]:
+        return False
     if 4 * block > zone[z]["managed"] or limit == 0:
         return False
     zone[z]["boost"] = min(zone[z]["boost"] + block, max(block, limit))

@@ -64,14 +64,16 @@ def test_only_small_movable_requests_do_not_steal(
     """B-15."""
     memory = zone(1).memory
 
-    assert bool(call(fallback.can_steal_fallback, memory.node, order, migratetype)) is steals
+    assert bool(call(fallback.can_steal_fallback, memory.node, order, migratetype, order)) is steals
 
 
 def test_the_limit_of_stealing_is_half_a_pageblocks_order() -> None:
     """B-15: on a machine with order-4 blocks it is 2."""
     memory = zone(1, 4, 6).memory
 
-    limits = [bool(call(fallback.can_steal_fallback, memory.node, o, t.MOVABLE)) for o in range(4)]
+    limits = [
+        bool(call(fallback.can_steal_fallback, memory.node, o, t.MOVABLE, o)) for o in range(4)
+    ]
 
     assert limits == [False, False, True, True]
 
