@@ -30,7 +30,7 @@ PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/movable_*/__
 LAYERS = (
     {"__main__"},
     {"cli"},
-    {"report"},
+    {"report", "published"},
     {"experiment"},
     {"conformance", "template"},
     {"machine", "audit"},

@@ -15,6 +15,7 @@ from movable.cli.compare import compare
 from movable.cli.drivers import drivers
 from movable.cli.explain import explain
 from movable.cli.new import new
+from movable.cli.published import published
 from movable.cli.replay import replay
 from movable.cli.run import run
 from movable.errors import MovableError
@@ -43,5 +44,5 @@ def main() -> None:
     """
 
 
-for verb in (run, compare, drivers, check, new, explain, replay, audit):
+for verb in (run, compare, drivers, check, new, explain, replay, published, audit):
     main.add_command(verb)

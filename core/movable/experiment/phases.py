@@ -172,7 +172,8 @@ class Stage:
         """A share of the pages of *kind* in memory: the same of any stretch of them."""
         pfns = np.sort(self._pages(kind))
         due = np.floor(np.arange(len(pfns) + 1) * share)
-        return pfns[np.diff(due) > 0]
+        leaving: Pfns = pfns[np.diff(due) > 0]
+        return leaving
 
     def _share(
         self, kind: str, share: float, random: np.random.Generator

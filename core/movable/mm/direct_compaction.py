@@ -85,6 +85,8 @@ def try_to_compact_pages(memory: Memory, request: Request, priority: int) -> tup
         failed = status in (t.COMPACT_COMPLETE, t.COMPACT_PARTIAL_SKIPPED)
         if failed and priority != t.COMPACT_PRIO_ASYNC:
             call(defer_compaction, z, order)
+        if captured >= 0:  # what came after the run had ended; 5.10 goes on, and may lose it
+            return result, captured
     return result, -1
 
 

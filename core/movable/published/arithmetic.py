@@ -1,8 +1,8 @@
 """mmtests' own formulas, on counters that were published: no machine is simulated.
 
 MonitorMmtestsvmstat.pm of gormanm/mmtests (638401e) weighs the counters of /proc/vmstat for
-"Compaction cost". It asks for a counter, `compact_migrate_free`, that no kernel has, so its weight of
-the free scanner never counts, and the published values agree to the last digit only without it.
+"Compaction cost". It asks for a counter, `compact_migrate_free`, that no kernel has, so its weight
+of the free scanner never counts, and the published values agree to the last digit only without it.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class Claim(BaseModel):
     what: str
     theirs: float
     unit: str = "%"
-    """Errors in per cent are differences, in points; those in other units are per cent of theirs."""
+    """Errors of shares (%) are differences, in points; of all else they are per cent of theirs."""
     source: str
     """Key of `[sources]`."""
     of: str

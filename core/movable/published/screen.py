@@ -35,7 +35,8 @@ def _parts(rows: Sequence[Row], seconds: Mapping[str, float]) -> list[Renderable
     used = dict.fromkeys((one.claim.id, one.claim.source) for one in rows)
     told = [Text(f"{name}: {sources[source]}") for name, source in used]
     times = [Text(", ".join(f"{name} {taken:.0f} s" for name, taken in seconds.items()))]
-    return [_table(rows), "", summary(rows), "", *told, *(["", *times] if seconds else [])]
+    taken: list[RenderableType] = ["", *times] if seconds else []
+    return [_table(rows), "", summary(rows), "", *told, *taken]
 
 
 def _table(rows: Sequence[Row]) -> Table:

@@ -1,12 +1,12 @@
 """LLFree's policy as a model of its own, beside the engine's buddy allocator (H1).
 
-No part of the VM: no frames, no free lists, only how full the trees are. LLFree (Wrenger and others,
+No part of the VM: no frames, no free lists, only how full trees are. LLFree (Wrenger and others,
 "LLFree: Scalable and Optionally-Persistent Page-Frame Allocation", USENIX ATC 2023) keeps the huge
 frames in trees of 32 and takes from a tree that is in use already, the fullest first, before it
 breaks into another; a tree is used up before the next is looked for. So trees that empty by chance
 go on emptying. What is left out: the CPUs' own trees, of which that machine had eight.
 
-The run is that of `frag` in luhsra/llfree-bench: all is allocated, half is freed at random, and then,
+The run is that of `frag` in luhsra/llfree-bench: all is allocated, half is freed at random; then,
 round after round, a tenth of what is allocated is freed at random and as much allocated again.
 """
 
