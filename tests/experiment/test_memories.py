@@ -83,7 +83,7 @@ def test_compaction_on_failure_is_a_property_of_the_machine() -> None:
     ("machine", "words"),
     [
         ({"memory": 0}, "my.toml: machine: "),
-        ({"memory": "4 MiB", "profile": "6.2"}, "choose one of 4.8, 5.10, 6.1"),
+        ({"memory": "4 MiB", "profile": "6.2"}, "choose one of 3.4, 4.8, 4.20, 5.10, 6.1"),
         (
             {"recording": "tinny"},
             "machine.recording: no sample and no file is called 'tinny'; did you",

@@ -72,7 +72,8 @@ def test_trees_gather_free_huge_frames_as_published() -> None:
     gain = curve(seed=0, trees=32).gain
 
     assert np.abs(gain - np.array(numbers().curves["llfree"])).mean() < 0.05
-    assert abs(gain[9]) < 0.02 < 0.8 < gain[99]
+    assert abs(gain[9]) < 0.02
+    assert gain[99] > 0.8
 
 
 def test_the_cost_is_mmtests() -> None:

@@ -13,6 +13,7 @@ from movable.mm import page_alloc, tracepoints
 from movable.mm.compact_control import CompactControl
 from movable.mm.direct_compaction import Capture
 from movable.mm.memory import Memory
+from movable.mm.profile import PROFILES
 
 
 def frames(ground: Ground, count: int, first: int = 0) -> list[int]:
@@ -174,3 +175,20 @@ def test_a_block_captured_after_the_last_round_is_a_success(
     monkeypatch.setattr(CompactControl, "compact_zone", in_vain)
 
     assert compact(memory, LIGHT, MOVABLE_REQUEST) == (t.COMPACT_SUCCESS, ground.at(1))
+
+
+def test_a_block_captured_after_the_last_round_is_not_lost_where_that_is_no_success(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """5.10: who asked gets it, whatever the result is."""
+    ground = full(t.UNMOVABLE)
+    memory = ground.memory
+    memory.profile = PROFILES["5.10"]
+
+    def in_vain(cc: CompactControl, z: int) -> int:
+        free(memory, ground.span(1, range(8)))
+        return t.COMPACT_COMPLETE
+
+    monkeypatch.setattr(CompactControl, "compact_zone", in_vain)
+
+    assert compact(memory, LIGHT, MOVABLE_REQUEST) == (t.COMPACT_COMPLETE, ground.at(1))

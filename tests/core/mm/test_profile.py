@@ -44,7 +44,7 @@ def test_an_unknown_kernel_is_answered_with_those_there_are() -> None:
     with pytest.raises(BadInput) as error:
         profile("2.6")
 
-    assert str(error.value) == "profile: no kernel '2.6'; choose one of 4.8, 5.10, 6.1"
+    assert str(error.value) == "profile: no kernel '2.6'; choose one of 3.4, 4.8, 4.20, 5.10, 6.1"
 
 
 # target_before_freed_test
