@@ -61,13 +61,13 @@ class Hand:
 
 
 class Phone:
-    """A memory of 256 pages, a GPU in it, and the contract checker at its side.
+    """A memory of 256 pages or more, a GPU in it, and the contract checker at its side.
 
     Not *watched* is for damage done by hand, which the checker would rightly find first.
     """
 
-    def __init__(self, watched: bool = True, **config: object) -> None:
-        self.memory = Memory.blank(256, pageblock_order=4, max_order=6)
+    def __init__(self, watched: bool = True, frames: int = 256, **config: object) -> None:
+        self.memory = Memory.blank(frames, pageblock_order=4, max_order=6)
         self.gpu = Gpu(
             self.memory,
             Gpu.Config.model_validate({"window_pages": 4, "page_tables": False, **config}),

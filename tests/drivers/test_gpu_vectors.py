@@ -1,6 +1,6 @@
 """What a page of the GPU's goes through, case by case; numbers are those of the model's vectors.
 
-Cases that other files have are named there: 1, 2, 4 to 10, 20, 21, 28, 29, 34, 36.
+The others are in test_gpu_further_vectors.py, or in the files that it names.
 """
 
 from __future__ import annotations

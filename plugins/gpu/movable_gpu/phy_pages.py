@@ -171,7 +171,12 @@ class PhyPages:
             self.give_back(slot)
 
     def give_back(self, metadata: PageMetadata) -> None:
-        """Have the worker give a page that is being freed back to the VM."""
+        """Have the worker give a page that is being freed back to the VM.
+
+        :raises AuditFailed: the VM has it on a list, and there is one link for both (H3).
+        """
+        if metadata.isolated:
+            raise AuditFailed(self.mapping.name, f"{metadata!r} is queued from the VM's list (H3)")
         with self.free_pages_lock:
             self.free_pages_list.add_tail(metadata.page)
         self.free_pages_workq.queue(self._free_pages)
