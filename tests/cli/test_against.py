@@ -116,7 +116,7 @@ def test_what_the_other_side_cannot_do_is_told_in_its_place(tmp_path: Path) -> N
 @pytest.mark.parametrize("line", ["raise ValueError('lost')", "import os; os._exit(9)"])
 def test_a_side_that_falls_over_is_quoted(tmp_path: Path, line: str) -> None:
     """By its last line: what a traceback ends with, or that there was none."""
-    old = "    inputs = read(path)\n"
+    old = "    inputs = willing(read(path)) if made_willing else read(path)\n"
     broken = altered(tmp_path, "recording/replay.py", old, f"    {line}\n{old}")
 
     answer = ask("tiny", "--against", broken)
