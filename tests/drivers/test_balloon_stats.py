@@ -149,14 +149,14 @@ def test_two_seconds_later_the_host_knows_what_is_free() -> None:
 
 def test_a_machine_that_waits_reports(guest: Guest) -> None:
     """Time passes in an experiment as well."""
-    machine = Machine(Memory.blank(1 << 11, pageblock_order=4, max_order=6))
-    machine.add("balloon", Balloon, {"free_page_reporting": True})
+    with Machine(Memory.blank(1 << 11, pageblock_order=4, max_order=6)) as machine:
+        machine.add("balloon", Balloon, {"free_page_reporting": True})
 
-    machine.wait(1.5)
-    assert machine["balloon"].host.reported == 0
-    machine.wait(0.5)
+        machine.wait(1.5)
+        assert machine["balloon"].host.reported == 0
+        machine.wait(0.5)
 
-    assert machine["balloon"].host.reported == 1 << 11
+        assert machine["balloon"].host.reported == 1 << 11
 
 
 def test_it_takes_its_time_and_nobody_waits_for_balloon_lock() -> None:

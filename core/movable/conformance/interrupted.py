@@ -17,6 +17,8 @@ from movable.sched import Race, Task, point
 READY, OUT, DONE = "users are ready", "pages are out", "users have done it"
 PATIENCE = 2_000
 """Steps after which a task that goes round and round is thought to wait."""
+ENDLESS = 20_000
+"""Steps after which a task that nobody keeps waiting is thought to come to no end."""
 
 Work = Callable[[], None]
 
@@ -78,7 +80,7 @@ class Interrupted:
 
     def _finish(self, task: Task, rule: str, how: str) -> None:
         try:
-            for _ in range(PATIENCE + 10 * len(task.labels)):
+            for _ in range(ENDLESS):
                 if task.done:
                     return
                 self.race.advance(task)

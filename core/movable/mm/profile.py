@@ -175,8 +175,8 @@ _4_8 = replace(
 _4_20 = replace(_5_10, name="4.20", avoids_mixing=False, boosts_watermarks=False, fast_search=False)
 _3_4 = replace(_4_8, name="3.4", unmovable_steals_whole=False)
 PROFILES = {profile.name: profile for profile in (_3_4, _4_8, _4_20, _5_10, _6_1)}
-PATCHES = ("steals_for_unmovable_from", "rescues_pageblocks")
-"""Rules that none of these kernels has: patches that others have tried."""
+PATCHES = ("fast_search_marks_block", "rescues_pageblocks", "steals_for_unmovable_from")
+"""Rules in which all these kernels agree, and that others have patched."""
 
 
 def profile(name: str) -> Profile:

@@ -13,7 +13,7 @@ from movable.errors import BadInput
 from movable.mm import mm_types as t
 from movable.mm import tracepoints
 from movable.mm.memory import Memory
-from movable.mm.profile import PROFILES, Profile, profile
+from movable.mm.profile import PATCHES, PROFILES, Profile, profile
 from movable.page_flags import PG_lru
 
 SIX = PROFILES["6.1"]
@@ -26,9 +26,11 @@ def with_field(name: str, value: object) -> Profile:
 
 
 def test_every_field_is_a_difference() -> None:
-    """A field in which all kernels agree would not be one."""
+    """A field in which all kernels agree would not be one; a patch that none has taken may be."""
     older = [profile for profile in PROFILES.values() if profile is not SIX]
     for field in fields(Profile):
+        if field.name in PATCHES:
+            continue
         assert {getattr(profile, field.name) for profile in older} != {getattr(SIX, field.name)}
     assert SIX.batch == 512
 
