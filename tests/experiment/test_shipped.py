@@ -13,6 +13,8 @@ from kernel.test_predicts import supply
 from movable.experiment.record import Result
 from movable.experiment.runner import run
 from movable.experiment.source import find, from_table, shipped
+from movable.published.answers import MODELS
+from published import kept
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +34,18 @@ def once(name: str) -> Any:
 def test_every_shipped_experiment_is_valid(results: dict[str, Result]) -> None:
     """A recount of all frames agrees at the end of each run."""
     assert {name: result.valid for name, result in results.items()} == dict.fromkeys(results, True)
+
+
+def test_published_numbers_are_held_against_what_this_engine_says(
+    results: dict[str, Result],
+) -> None:
+    """The kept figures of `movable published`: the first seed of each of its experiments."""
+    figures = {name: seeds for name, seeds in kept.read().items() if name not in MODELS}
+
+    assert len(figures) == 8
+    for name, variants in figures.items():
+        ours = {run.variant: run.measures for run in results[name].runs}
+        assert ours == {variant: seeds[0] for variant, seeds in variants.items()}, name
 
 
 def test_a_real_kernel_had_what_is_predicted_for_it(results: dict[str, Result]) -> None:

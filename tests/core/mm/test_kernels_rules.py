@@ -15,6 +15,7 @@ from movable.mm import fast_find_migrateblock as fast
 from movable.mm import mm_types as t
 from movable.mm.buddy import add_to_free_list
 from movable.mm.compact_control import CompactControl
+from movable.mm.fast_isolate_freepages import fast_isolate_freepages
 from movable.mm.isolate_freepages import suitable_migration_target
 from movable.mm.memory import Memory
 from movable.mm.profile import profile, with_rules
@@ -87,16 +88,15 @@ def test_pages_of_the_like_count_when_a_block_is_taken_over(counts: bool, after:
 def test_fallbacks_that_mix_a_pageblock_are_counted_by_type() -> None:
     """A block taken whole mixes nothing (mm_page_alloc_extfrag's `fragmenting`)."""
     ground = zone()
-    free(ground.memory, ground.at(0), 3, t.UNMOVABLE)
-    free(ground.memory, ground.at(1), 9, t.MOVABLE)
+    memory = ground.memory
+    free(memory, ground.at(0), 9, t.UNMOVABLE)
+    request(memory, 0, t.MOVABLE)
+    assert set(views.fallbacks(memory).values()) == {0}
 
-    request(ground.memory, 0, t.MOVABLE)
-    free(ground.memory, ground.at(2), 9, t.UNMOVABLE)
-    counted = views.fallbacks(ground.memory)
+    request(memory, 0, t.UNMOVABLE)  # of what is left of the block
 
-    assert counted.pop(("Movable", "Unmovable")) == 0
-    assert set(counted.values()) == {0}
-    free(ground.memory, ground.at(3), 0, t.RECLAIMABLE)
+    counted = {types: count for types, count in views.fallbacks(memory).items() if count}
+    assert counted == {("Unmovable", "Movable"): 1}
 
 
 @pytest.mark.parametrize(("boosts", "raised"), [(True, True), (False, False)])
@@ -138,6 +138,20 @@ def test_the_search_for_sources_marks_its_block_or_is_not_made(
     assert int(within(cc, fast.fast_find_migrateblock)) == ground.at(found)
     marked = ground.memory.pageblock[ground.at(3) >> 9] & t.BLOCK_SKIP
     assert bool(marked) is skipped
+
+
+@pytest.mark.parametrize("searches", [1, 0])
+def test_targets_are_searched_for_in_the_free_lists_since_5_1(searches: int) -> None:
+    """Before, the free scanner goes through memory from the end."""
+    ground = Ground(64)
+    kept = range(ground.at(60, 8), ground.at(60, 16))
+    ground.kernel([p for p in range(ground.start, ground.end) if p not in kept])
+    ground.done()
+    cc = control(ground, fast_search=searches)
+
+    ground.memory.engine.compact(fast_isolate_freepages, cc.record)
+
+    assert cc["nr_freepages"] == 8 * searches
 
 
 @pytest.mark.parametrize(
