@@ -6,10 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from movable import Timer, WwAcquireCtx, WwMutex, operation, point
+from movable import AddressSpace, Memory, Timer, WwAcquireCtx, WwMutex, operation, point
 from movable.errors import BackOff
 from movable_gpu.buffer import Buffer
 from movable_gpu.buffers import BufferCalls
+from movable_gpu.config import GpuConfig
 from movable_gpu.core import Buffers, Frames, Job, Jobs, Number
 from movable_gpu.fence import Fence, Usage
 from movable_gpu.meter import US
@@ -223,8 +224,8 @@ class JobCalls(BufferCalls):
 class WindowCalls(JobCalls):
     """A window that is rendered frame by frame."""
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
+    def __init__(self, memory: Memory, config: GpuConfig, mapping: AddressSpace) -> None:
+        super().__init__(memory, config, mapping)
         self.window: dict[int, Buffer] = {}
         """The buffers that `render` goes round, by their place."""
         self._next_frame = 0

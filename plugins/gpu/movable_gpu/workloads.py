@@ -10,14 +10,15 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from movable import operation
+from movable import AddressSpace, Memory, operation
 from movable_gpu.buffer import Buffer
+from movable_gpu.config import GpuConfig
 from movable_gpu.context import Context
+from movable_gpu.contexts import ContextCalls
 from movable_gpu.core import Pages
 from movable_gpu.fence import Usage
 from movable_gpu.jobs import FRAME_US
 from movable_gpu.meter import US
-from movable_gpu.sharing import SharingCalls
 from movable_gpu.sizes import draw_frame_us, draw_pages, draw_times, rounded
 
 Steps = Annotated[int, Field(ge=1, le=10, json_schema_extra={"unit": "steps"})]
@@ -47,11 +48,11 @@ class Kept(NamedTuple):
     buffer: Buffer
 
 
-class Workloads(SharingCalls):
+class Workloads(ContextCalls):
     """A GPU with applications."""
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)
+    def __init__(self, memory: Memory, config: GpuConfig, mapping: AddressSpace) -> None:
+        super().__init__(memory, config, mapping)
         self.bo_cache: list[Kept] = []
         """Buffers that user space keeps for the next of their size, the oldest first."""
         self.textures: dict[Context, list[Buffer]] = {}
