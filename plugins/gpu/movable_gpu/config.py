@@ -5,17 +5,16 @@ Where a default comes from stands in brackets: kbase r51p0, i915's series of 201
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 
 from movable_gpu.costs import Costs
 from movable_gpu.repairs import Profile, Repair
 
-Unit = dict[str, JsonValue]
-PAGES: Unit = {"unit": "pages"}
-MS: Unit = {"unit": "ms"}
-US: Unit = {"unit": "us"}
+Pages = Annotated[int, Field(ge=0, json_schema_extra={"unit": "pages"})]
+Ms = Annotated[int, Field(ge=0, json_schema_extra={"unit": "ms"})]
+Us = Annotated[int, Field(ge=0, json_schema_extra={"unit": "us"})]
 
 
 class GpuConfig(BaseModel):
@@ -34,11 +33,9 @@ class GpuConfig(BaseModel):
     without: tuple[Repair, ...] = Field(
         default=(), description="repairs that are left out of the profile strict"
     )
-    pool_max_pages: int = Field(
+    pool_max_pages: Pages = Field(
         default=16384,
-        ge=0,
         description="free pages kept in a pool for the next buffer, at most (64 MiB) [kbase]",
-        json_schema_extra=PAGES,
     )
     putback_to_pool: bool = Field(
         default=False, description="a pooled page that is put back returns to its pool [kbase: no]"
@@ -56,7 +53,7 @@ class GpuConfig(BaseModel):
     lock_region_pages: Literal[1, 8] = Field(
         default=1,
         description="blocked for a move: 4 KiB since Mali's architecture 12, before 32 [kbase]",
-        json_schema_extra=PAGES,
+        json_schema_extra={"unit": "pages"},
     )
     has_pa_range: bool = Field(
         default=True,
@@ -65,11 +62,9 @@ class GpuConfig(BaseModel):
     nr_address_spaces: int = Field(
         default=8, ge=1, le=32, description="contexts that the hardware holds at once [estimate]"
     )
-    permanent_map_limit: int = Field(
+    permanent_map_limit: Pages = Field(
         default=16384,
-        ge=0,
         description="pages of a context that the kernel may map for good (64 MiB) [kbase]",
-        json_schema_extra=PAGES,
     )
     jit_max: int = Field(
         default=255, ge=0, description="just-in-time buffers of one context, at most [kbase]"
@@ -81,7 +76,7 @@ class GpuConfig(BaseModel):
         default=32,
         ge=1,
         description="size of each of them: 32 for a view of 64 x 256, 2025 for 1920 x 1080",
-        json_schema_extra=PAGES,
+        json_schema_extra={"unit": "pages"},
     )
     frames_in_flight: int = Field(
         default=1,
@@ -97,58 +92,44 @@ class GpuConfig(BaseModel):
         default=4096,
         ge=1,
         description="of sizes drawn by the workloads none is larger [estimate]",
-        json_schema_extra=PAGES,
+        json_schema_extra={"unit": "pages"},
     )
-    lock_wait_ms: int = Field(
+    lock_wait_ms: Ms = Field(
         default=10,
-        ge=0,
         description="how long a synchronous move waits for a held lock, a look each ms [i915]",
-        json_schema_extra=MS,
     )
-    fence_wait_light_ms: int = Field(
+    fence_wait_light_ms: Ms = Field(
         default=0,
-        ge=0,
         description="how long a light synchronous move waits for a job [estimate]",
-        json_schema_extra=MS,
     )
     fence_wait_sync_ms: int = Field(
         default=100,
         ge=0,
         le=10_000,
         description="how long a synchronous move waits for a job: six frames [estimate; i915 10 s]",
-        json_schema_extra=MS,
+        json_schema_extra={"unit": "ms"},
     )
-    l2_wait_us: int = Field(
+    l2_wait_us: Us = Field(
         default=500,
-        ge=0,
         description="how long a synchronous move waits while the GPU's power changes [estimate]",
-        json_schema_extra=US,
     )
-    l2_transition_us: int = Field(
+    l2_transition_us: Us = Field(
         default=100,
-        ge=0,
         description="how long the GPU takes to be powered up or down [estimate]",
-        json_schema_extra=US,
     )
-    idle_us: int = Field(
+    idle_us: Us = Field(
         default=400,
-        ge=0,
         description="without a job for so long it is powered down [kbase]",
-        json_schema_extra=US,
     )
-    async_stall_max_us: int = Field(
+    async_stall_max_us: Us = Field(
         default=100,
-        ge=0,
         description="the GPU stands still no longer for who may not wait: 0.6 % of a frame "
         "[estimate]",
-        json_schema_extra=US,
     )
-    as_timeout_ms: int = Field(
+    as_timeout_ms: Ms = Field(
         default=524,
-        ge=0,
         description="what a command to an address space, or a flush, may take before the GPU is "
         "reset: 50 * 2**20 cycles of 100 MHz [kbase]",
-        json_schema_extra=MS,
     )
     rpm_wake_sync: bool = Field(
         default=False, description="a synchronous move wakes a suspended GPU [i915 review: no]"

@@ -7,10 +7,11 @@ and `refault_page_ns` by a quarter to four times.
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from typing import Annotated
 
-NS: dict[str, JsonValue] = {"unit": "ns"}
-MHZ: dict[str, JsonValue] = {"unit": "MHz"}
+from pydantic import BaseModel, ConfigDict, Field
+
+Ns = Annotated[int, Field(ge=0, json_schema_extra={"unit": "ns"})]
 
 
 class Costs(BaseModel):
@@ -18,36 +19,26 @@ class Costs(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    dma_map_ns: int = Field(
+    dma_map_ns: Ns = Field(
         default=500,
-        ge=0,
         description="map one page for the GPU, or unmap it (estimate, 100 to 2000)",
-        json_schema_extra=NS,
     )
-    locks_ns: int = Field(
+    locks_ns: Ns = Field(
         default=200,
-        ge=0,
         description="take and let go of a move's locks, uncontended (estimate, 20 to 50 each)",
-        json_schema_extra=NS,
     )
-    zap_ns: int = Field(
+    zap_ns: Ns = Field(
         default=1500,
-        ge=0,
         description="take a page from a process, with the TLB shoot-down (estimate, 1000 to 2000)",
-        json_schema_extra=NS,
     )
-    as_command_ns: int = Field(
+    as_command_ns: Ns = Field(
         default=2000,
-        ge=0,
         description="LOCK or UNLOCK of an address space, polled (estimate, 500 to 10000)",
-        json_schema_extra=NS,
     )
-    flush_range_ns: int = Field(
+    flush_range_ns: Ns = Field(
         default=3000,
-        ge=0,
         description="clean and invalidate 4 KiB of the caches (estimate; 195 cycles a line are "
         "15000 at most at 850 MHz)",
-        json_schema_extra=NS,
     )
     flush_cycles: int = Field(
         default=1_600_000,
@@ -59,62 +50,42 @@ class Costs(BaseModel):
         default=850,
         ge=1,
         description="clock of the GPU, which scales the flush of all caches (estimate; 100 idle)",
-        json_schema_extra=MHZ,
+        json_schema_extra={"unit": "MHz"},
     )
-    dma_sync_ns: int = Field(
+    dma_sync_ns: Ns = Field(
         default=800,
-        ge=0,
         description="hand a page from the GPU to the CPU or back (estimate, 600 to 1300; "
         "0 if they are coherent)",
-        json_schema_extra=NS,
     )
-    copy_ns: int = Field(
+    copy_ns: Ns = Field(
         default=800,
-        ge=0,
         description="copy 4 KiB (estimate for a phone, 400 to 2000)",
-        json_schema_extra=NS,
     )
-    entry_ns: int = Field(
+    entry_ns: Ns = Field(
         default=500,
-        ge=0,
         description="write an entry of the page table and clean its line (estimate)",
-        json_schema_extra=NS,
     )
-    entry_flush_ns: int = Field(
+    entry_flush_ns: Ns = Field(
         default=500,
-        ge=0,
         description="flush that line from the GPU's caches, where a range can be (estimate)",
-        json_schema_extra=NS,
     )
-    metadata_ns: int = Field(
-        default=100, ge=0, description="move the page's metadata (estimate)", json_schema_extra=NS
-    )
-    refault_page_ns: int = Field(
+    metadata_ns: Ns = Field(default=100, description="move the page's metadata (estimate)")
+    refault_page_ns: Ns = Field(
         default=60,
-        ge=0,
         description="map one page for a process again; a fault maps all of its buffer (estimate)",
-        json_schema_extra=NS,
     )
-    unbind_ns: int = Field(
+    unbind_ns: Ns = Field(
         default=5000,
-        ge=0,
         description="take a buffer out of the page table, with the TLB's invalidation (estimate)",
-        json_schema_extra=NS,
     )
-    unbind_page_ns: int = Field(
+    unbind_page_ns: Ns = Field(
         default=20,
-        ge=0,
         description="and for each page of it, out and in again (estimate)",
-        json_schema_extra=NS,
     )
-    refused_ns: int = Field(
-        default=100, ge=0, description="isolate_page says no (estimate)", json_schema_extra=NS
-    )
-    discard_ns: int = Field(
+    refused_ns: Ns = Field(default=100, description="isolate_page says no (estimate)")
+    discard_ns: Ns = Field(
         default=1500,
-        ge=0,
         description="give up a page that nobody needs, with the worker's part (estimate)",
-        json_schema_extra=NS,
     )
 
     @property
